@@ -1,0 +1,58 @@
+//! Where a layer's rows go.
+//!
+//! A sink has two sides. The [`SinkWriter`] turns rows into data files that nothing refers to yet; every
+//! worker has its own. The [`SinkApplier`] makes the files of ledger entries visible, and is driven by
+//! one worker at a time.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::ledger::entry::{Entry, EntryNumber};
+
+/// What a sink says of itself: how far it has followed the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkMark {
+    /// The last entry that the sink holds, stored in the same atomic step as the entry's rows.
+    pub number: EntryNumber,
+    /// The ledger that the mark belongs to.
+    pub ledger: Uuid,
+}
+
+/// What an attempt to apply entries came to. Every case is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// The entries are in, with the mark.
+    Done,
+    /// Somebody else changed the sink meanwhile. Read the mark again, and try again if it still lacks entries.
+    Busy,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// A fault of the moment: read the mark again, then try again.
+    #[error("{0}")]
+    Unavailable(String),
+    /// What cannot be explained or repaired by trying again. It stops the pipeline; the text says what to do.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Applies ledger entries to one sink.
+///
+/// Contract:
+/// - [`mark`](SinkApplier::mark) reads the sink anew; what it returns is the state that the next
+///   [`apply`](SinkApplier::apply) is built on.
+/// - `apply` is given entries above that mark, ascending, without gaps in what concerns this sink. It
+///   makes their rows and the mark `to` visible in **one** atomic step, or nothing.
+/// - `apply` fails or says `Busy` if the sink changed since `mark` in a way that concerns it: a stale
+///   applier loses by its mark.
+/// - After any error the caller does not know whether the step happened, and calls `mark` first.
+/// - Dropping a future at any await is like a crash there: safe.
+#[async_trait]
+pub trait SinkApplier: Send {
+    async fn mark(&mut self) -> Result<SinkMark, SinkError>;
+
+    async fn apply(&mut self, entries: &[Arc<Entry>], to: EntryNumber) -> Result<Applied, SinkError>;
+}
