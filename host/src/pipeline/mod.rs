@@ -1,0 +1,4 @@
+//! How the parts work together.
+
+pub mod applier;
+pub mod takeover;
