@@ -31,7 +31,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn add(&mut self, other: &Self) {
+    pub fn and(mut self, other: Self) -> Self {
         self.steps += other.steps;
         self.crashes += other.crashes;
         self.epochs += other.epochs;
@@ -43,6 +43,7 @@ impl Tally {
         self.swept_entries += other.swept_entries;
         self.schemas += other.schemas;
         self.configurations += other.configurations;
+        self
     }
 }
 
