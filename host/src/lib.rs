@@ -3,7 +3,9 @@
 //! The binary is a thin front of this library. `ARCHITECTURE.md` says how the parts fit together.
 
 pub mod batch;
+pub mod clock;
 pub mod ledger;
+pub mod pipeline;
 pub mod progress;
 pub mod schema;
 pub mod sink;
