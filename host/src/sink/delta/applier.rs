@@ -56,7 +56,8 @@ impl DeltaApplier {
         let log = TableLog::new(storage, application_id(&settings.pipeline, &settings.sink));
         let partition_by = partitioning.columns().map(str::to_owned).collect();
         let guard = Guard::new(log.location(), &settings, partition_by);
-        let rows = table_type(partitioning.table_schema()).or_else(|error| guard.refuse(&error.to_string()))?;
+        let rows =
+            table_type(partitioning.table_schema()).or_else(|error| guard.refuse(&error.to_string()))?;
         let opening = Opening { settings: &settings, log: &log, guard: &guard, rows: &rows };
         let state = opening.open().await?;
         Ok(Self {
@@ -164,9 +165,13 @@ impl DeltaApplier {
         }
         let version = self.state.version;
         match self.log.checkpoint(version).await {
-            Ok(()) => tracing::debug!(sink = %self.settings.sink, version, "checkpoint of the table's log written"),
+            Ok(()) => {
+                tracing::debug!(sink = %self.settings.sink, version, "checkpoint of the table's log written")
+            }
             // Only readers are slower for it; the next one comes after as many commits.
-            Err(error) => tracing::warn!(sink = %self.settings.sink, version, %error, "no checkpoint of the table's log"),
+            Err(error) => {
+                tracing::warn!(sink = %self.settings.sink, version, %error, "no checkpoint of the table's log")
+            }
         }
     }
 }
@@ -183,8 +188,10 @@ impl SinkApplier for DeltaApplier {
         if to <= mark || entries.iter().any(|entry| entry.number <= mark || entry.number > to) {
             return Ok(Applied::Busy);
         }
-        let parts: Vec<(&Entry, &SinkEntry)> =
-            entries.iter().filter_map(|entry| Some((entry.as_ref(), part(entry, &self.settings.sink)?))).collect();
+        let parts: Vec<(&Entry, &SinkEntry)> = entries
+            .iter()
+            .filter_map(|entry| Some((entry.as_ref(), part(entry, &self.settings.sink)?)))
+            .collect();
         self.check_files(&parts).await?;
         let rows = self.newest_rows(&parts)?;
         let version = self.state.version + 1;
@@ -199,9 +206,14 @@ impl SinkApplier for DeltaApplier {
                 actions.push(Action::Metadata(metadata));
             }
         }
-        actions.insert(0, commit_info(&self.settings, self.state.version, &parts, to, commit.metadata.is_some()));
+        actions.insert(
+            0,
+            commit_info(&self.settings, self.state.version, &parts, to, commit.metadata.is_some()),
+        );
         actions.extend(parts.iter().flat_map(|(_, part)| &part.files).map(add));
-        let Some(number) = mark_of(to) else { return self.guard.refuse("the entry's number is too large for a mark") };
+        let Some(number) = mark_of(to) else {
+            return self.guard.refuse("the entry's number is too large for a mark");
+        };
         commit.mark = Some(number);
         actions.push(txn(&self.log, number));
         match self.log.put(version, &actions).await? {
@@ -258,8 +270,9 @@ impl Opening<'_> {
     /// Whoever else creates it first wins; either way it exists afterwards.
     async fn create(&self) -> Result<(), SinkError> {
         let refused = |error: &dyn std::fmt::Display| format!("the table cannot be created: {error}");
-        let protocol: Protocol = serde_json::from_value(json!({"minReaderVersion": 1, "minWriterVersion": 2}))
-            .or_else(|error| self.guard.refuse(&refused(&error)))?;
+        let protocol: Protocol =
+            serde_json::from_value(json!({"minReaderVersion": 1, "minWriterVersion": 2}))
+                .or_else(|error| self.guard.refuse(&refused(&error)))?;
         let configuration = [(self.ledger_property(), self.settings.ledger.to_string())];
         let metadata = new_metadata(self.rows, &self.guard.partition_by, configuration)
             .or_else(|error| self.guard.refuse(&refused(&error)))?;

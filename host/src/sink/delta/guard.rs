@@ -35,8 +35,12 @@ const UNWRITABLE: [(&str, &str); 6] = [
     ("delta.randomizeFilePrefixes", "false"),
 ];
 /// Marks in a column's metadata that ask each writer to compute or check its values.
-const UNWRITABLE_COLUMNS: [&str; 4] =
-    ["delta.invariants", "delta.generationExpression", "delta.identity.start", "delta.columnMapping.physicalName"];
+const UNWRITABLE_COLUMNS: [&str; 4] = [
+    "delta.invariants",
+    "delta.generationExpression",
+    "delta.identity.start",
+    "delta.columnMapping.physicalName",
+];
 
 /// The judge of one table, for one sink.
 pub(super) struct Guard {
@@ -124,7 +128,9 @@ impl Guard {
     }
 
     pub fn schema_of(&self, metadata: &Metadata) -> Result<StructType, SinkError> {
-        metadata.parse_schema().or_else(|error| self.refuse(&format!("the table's schema cannot be read: {error}")))
+        metadata
+            .parse_schema()
+            .or_else(|error| self.refuse(&format!("the table's schema cannot be read: {error}")))
     }
 
     /// The ledger that the table says our mark belongs to must be ours.
@@ -184,7 +190,9 @@ impl Guard {
             Some("RESTORE") => "RESTORE",
             Some("CLONE") => "CLONE",
             Some(name) if name.contains("REPLACE TABLE") => name,
-            Some("WRITE") if commit.removes_rows && mode.is_some_and(|mode| mode.eq_ignore_ascii_case("overwrite")) => {
+            Some("WRITE")
+                if commit.removes_rows && mode.is_some_and(|mode| mode.eq_ignore_ascii_case("overwrite")) =>
+            {
                 "overwrite"
             }
             None if commit.removes_rows => "operation without a name that removed rows",

@@ -51,7 +51,10 @@ pub async fn inspect(
 ) -> Result<Option<TableView>, DeltaError> {
     let log_store = storage.log_store.clone();
     let location = log_store.root_url().to_string();
-    let failed = |error: &dyn std::fmt::Display| DeltaError::Table { location: location.clone(), what: error.to_string() };
+    let failed = |error: &dyn std::fmt::Display| DeltaError::Table {
+        location: location.clone(),
+        what: error.to_string(),
+    };
     if !log_store.is_delta_table_location().await.map_err(|error| failed(&error))? {
         return Ok(None);
     }
@@ -67,10 +70,13 @@ pub async fn inspect(
         snapshot.file_views(log_store.as_ref(), None).try_collect().await.map_err(|error| failed(&error))?;
 
     let mut files = Vec::with_capacity(views.len());
-    let mut sample = Sample { schema: nullable(&snapshot.arrow_schema()), batches: Vec::new(), missing: sample_rows };
+    let mut sample =
+        Sample { schema: nullable(&snapshot.arrow_schema()), batches: Vec::new(), missing: sample_rows };
     for view in &views {
         let path = view.path().into_owned();
-        let deleted = view.deletion_vector_descriptor().map_or(0, |vector| u64::try_from(vector.cardinality).unwrap_or(0));
+        let deleted = view
+            .deletion_vector_descriptor()
+            .map_or(0, |vector| u64::try_from(vector.cardinality).unwrap_or(0));
         let mut rows = view.num_records().map(|rows| rows as u64);
         if rows.is_none() || (sample.missing > 0 && deleted == 0) {
             let read = storage.table_store().get(&view.object_store_path()).await;
@@ -89,7 +95,10 @@ pub async fn inspect(
     Ok(Some(TableView {
         table_id: snapshot.metadata().id().to_owned(),
         version: snapshot.version(),
-        columns: columns.fields().map(|field| (field.name().clone(), field.data_type().to_string())).collect(),
+        columns: columns
+            .fields()
+            .map(|field| (field.name().clone(), field.data_type().to_string()))
+            .collect(),
         partition_columns: snapshot.metadata().partition_columns().to_vec(),
         rows: files.iter().map(|file| file.rows).sum(),
         files,
@@ -118,7 +127,9 @@ impl Sample {
             let columns = self.schema.fields().iter().map(|field| -> Result<ArrayRef, DeltaError> {
                 let column = match (batch.column_by_name(field.name()), partition.get(field.name())) {
                     (Some(column), _) => Arc::clone(column),
-                    (None, Some(Some(value))) => Arc::new(StringArray::from(vec![value.as_str(); batch.num_rows()])),
+                    (None, Some(Some(value))) => {
+                        Arc::new(StringArray::from(vec![value.as_str(); batch.num_rows()]))
+                    }
                     (None, _) => new_null_array(field.data_type(), batch.num_rows()),
                 };
                 Ok(cast(&column, field.data_type())?)

@@ -83,7 +83,11 @@ impl ObjectStore for DurableLocal {
         self.files.list(prefix)
     }
 
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
         self.files.list_with_offset(prefix, offset)
     }
 
@@ -106,11 +110,10 @@ fn put_durably(target: &FilePath, payload: &PutPayload, create_only: bool) -> io
     let directory = target.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     create_directories(directory)?;
     let (mut file, staged) = stage(target)?;
-    let placed = payload
-        .iter()
-        .try_for_each(|part| file.write_all(part))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| if create_only { fs::hard_link(&staged, target) } else { fs::rename(&staged, target) });
+    let placed =
+        payload.iter().try_for_each(|part| file.write_all(part)).and_then(|()| file.sync_all()).and_then(
+            |()| if create_only { fs::hard_link(&staged, target) } else { fs::rename(&staged, target) },
+        );
     if create_only || placed.is_err() {
         // A staged file that stays behind is hidden from listings and harms nothing.
         let _ = fs::remove_file(&staged);

@@ -3,7 +3,6 @@
 //! The state is loaded in full only when the table is opened, or when its log no longer goes on from where
 //! we were. A commit is one put-if-absent of the next version; it is never retried here.
 
-
 use bytes::Bytes;
 use delta_kernel::Snapshot;
 use deltalake_core::kernel::transaction::TransactionError;
@@ -95,7 +94,10 @@ impl TableLog {
     }
 
     pub async fn exists(&self) -> Result<bool, SinkError> {
-        self.log_store.is_delta_table_location().await.map_err(|error| self.unavailable("looking for the table", &error))
+        self.log_store
+            .is_delta_table_location()
+            .await
+            .map_err(|error| self.unavailable("looking for the table", &error))
     }
 
     /// The newest state, from the newest checkpoint on.
@@ -113,7 +115,8 @@ impl TableLog {
                 tip: None,
             })
         };
-        let loaded = tokio::task::spawn_blocking(load).await.map_err(|error| self.unavailable("loading", &error))?;
+        let loaded =
+            tokio::task::spawn_blocking(load).await.map_err(|error| self.unavailable("loading", &error))?;
         let mut state = loaded.map_err(|error| self.unavailable("loading the table", &error))?;
         state.tip = self.tip(state.version).await?;
         Ok(state)
@@ -152,7 +155,8 @@ impl TableLog {
     pub async fn put(&self, version: u64, actions: &[Action]) -> Result<Put, SinkError> {
         let mut lines = Vec::new();
         for action in actions {
-            serde_json::to_writer(&mut lines, action).map_err(|error| self.unavailable("writing a commit", &error))?;
+            serde_json::to_writer(&mut lines, action)
+                .map_err(|error| self.unavailable("writing a commit", &error))?;
             lines.push(b'\n');
         }
         let bytes = CommitOrBytes::LogBytes(lines.into());
@@ -173,7 +177,9 @@ impl TableLog {
             snapshot.checkpoint(engine.as_ref(), None)?;
             Ok(())
         };
-        let written = tokio::task::spawn_blocking(write).await.map_err(|error| self.unavailable("checkpoint", &error))?;
+        let written = tokio::task::spawn_blocking(write)
+            .await
+            .map_err(|error| self.unavailable("checkpoint", &error))?;
         written.map_err(|error| self.unavailable("writing a checkpoint", &error))
     }
 
@@ -186,7 +192,10 @@ impl TableLog {
     }
 
     async fn read(&self, version: u64) -> Result<Option<Bytes>, SinkError> {
-        self.log_store.read_commit_entry(version).await.map_err(|error| self.unavailable("reading the log", &error))
+        self.log_store
+            .read_commit_entry(version)
+            .await
+            .map_err(|error| self.unavailable("reading the log", &error))
     }
 
     fn parse(&self, version: u64, bytes: &[u8]) -> Result<Commit, SinkError> {
@@ -252,4 +261,3 @@ pub(super) fn ledger_of(commit: &Commit) -> Option<Uuid> {
 pub(super) fn operation_of(commit: &Commit) -> Option<String> {
     Some(commit.info.as_ref()?.get("operation")?.as_str()?.to_uppercase())
 }
-

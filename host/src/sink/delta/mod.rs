@@ -29,7 +29,7 @@ mod upload;
 mod writer;
 
 #[cfg(test)]
-mod fixtures;
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ use uuid::Uuid;
 
 pub use self::applier::{DeltaApplier, SchemaReader};
 pub use self::inspect::{ActiveFile, TableView, inspect};
-pub use self::partition::{Partitioning, PartitionSettings};
+pub use self::partition::{PartitionSettings, Partitioning};
 pub use self::schema::delta_schema;
 pub use self::upload::upload;
 pub use self::writer::{DeltaWriter, EncodedFile, WriterSettings};
@@ -151,8 +151,8 @@ impl DeltaStorage {
 
     /// Over a given store, whose root is the root of `location`'s file system or bucket.
     pub fn with_store(root: Arc<dyn ObjectStore>, location: &Url) -> Result<Self, DeltaError> {
-        let log_store =
-            logstore_with(root, location, StorageConfig::default()).map_err(|error| location_error(location, &error))?;
+        let log_store = logstore_with(root, location, StorageConfig::default())
+            .map_err(|error| location_error(location, &error))?;
         Ok(Self { log_store })
     }
 

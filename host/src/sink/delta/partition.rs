@@ -72,10 +72,14 @@ impl Partitioning {
             columns.push(PartitionColumn { name: name.clone(), source });
         }
         let in_file: Vec<usize> = (0..written.fields().len())
-            .filter(|&index| !columns.iter().any(|column| matches!(column.source, Source::Column(i) if i == index)))
+            .filter(|&index| {
+                !columns.iter().any(|column| matches!(column.source, Source::Column(i) if i == index))
+            })
             .collect();
         if in_file.is_empty() {
-            return Err(DeltaError::Schema("every column is a partition column: no column is left for the files".to_owned()));
+            return Err(DeltaError::Schema(
+                "every column is a partition column: no column is left for the files".to_owned(),
+            ));
         }
         let file_schema = Arc::new(written.project(&in_file)?);
         Ok(Self { in_file, file_schema, table_schema: Arc::new(Schema::new(table_fields)), columns })
@@ -125,9 +129,13 @@ impl Partitioning {
             .into_iter()
             .map(|group| {
                 let first = group.first().map_or(0, |&row| row as usize);
-                let values = self.columns.iter().zip(&keys).map(|(column, key)| column.text(key, first)).collect();
-                let batch =
-                    if only_one { in_file.clone() } else { take_record_batch(&in_file, &UInt32Array::from(group))? };
+                let values =
+                    self.columns.iter().zip(&keys).map(|(column, key)| column.text(key, first)).collect();
+                let batch = if only_one {
+                    in_file.clone()
+                } else {
+                    take_record_batch(&in_file, &UInt32Array::from(group))?
+                };
                 Ok((values, batch))
             })
             .collect()
@@ -155,19 +163,30 @@ impl Partitioning {
 fn source(written: &Schema, name: &str, event_time: Option<&str>) -> Result<Source, DeltaError> {
     if let Ok(index) = written.index_of(name) {
         return match written.field(index).data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Boolean | DataType::Date32 => {
-                Ok(Source::Column(index))
-            }
+            DataType::Utf8
+            | DataType::LargeUtf8
+            | DataType::Utf8View
+            | DataType::Boolean
+            | DataType::Date32 => Ok(Source::Column(index)),
             DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => Ok(Source::Column(index)),
-            other => refused(name, &format!("cannot partition by `{other}`: use a string, an integer, a boolean or a date")),
+            other => refused(
+                name,
+                &format!("cannot partition by `{other}`: use a string, an integer, a boolean or a date"),
+            ),
         };
     }
     if name != "date" && name != "hour" {
-        return refused(name, "is named in `partition_by`, but the rows have no such column (only `date` and `hour` are derived)");
+        return refused(
+            name,
+            "is named in `partition_by`, but the rows have no such column (only `date` and `hour` are derived)",
+        );
     }
     let time = event_time.unwrap_or("_timestamp");
     let Ok(index) = written.index_of(time) else {
-        return refused(name, &format!("cannot be derived: the rows have no column `{time}`; name the event time column"));
+        return refused(
+            name,
+            &format!("cannot be derived: the rows have no column `{time}`; name the event time column"),
+        );
     };
     match written.field(index).data_type() {
         DataType::Timestamp(_, _) if name == "date" => Ok(Source::Date(index)),
@@ -187,7 +206,9 @@ impl PartitionColumn {
             Source::Hour(index) => {
                 let time = micros(rows.column(index))?;
                 let time = time.as_primitive::<TimestampMicrosecondType>();
-                Ok(Arc::new(Int32Array::from_unary(time, |at| (at.rem_euclid(MICROS_PER_DAY) / MICROS_PER_HOUR) as i32)))
+                Ok(Arc::new(Int32Array::from_unary(time, |at| {
+                    (at.rem_euclid(MICROS_PER_DAY) / MICROS_PER_HOUR) as i32
+                })))
             }
         }
     }
@@ -272,8 +293,10 @@ mod tests {
     #[test]
     fn rows_are_split_by_derived_and_escaped_values() {
         let rows = rows();
-        let partitioning = Partitioning::new(&rows.schema(), &by(&["site", "date", "hour"])).expect("a partitioning");
-        let names: Vec<_> = partitioning.table_schema().fields().iter().map(|field| field.name().clone()).collect();
+        let partitioning =
+            Partitioning::new(&rows.schema(), &by(&["site", "date", "hour"])).expect("a partitioning");
+        let names: Vec<_> =
+            partitioning.table_schema().fields().iter().map(|field| field.name().clone()).collect();
         assert_eq!(names, ["site", "_timestamp", "n", "date", "hour"]);
         assert_eq!(partitioning.file_schema().fields().len(), 2);
         let split = partitioning.split(&rows).expect("a split");
@@ -288,7 +311,10 @@ mod tests {
             ),
         ];
         assert_eq!(folders, expected.map(|(folder, rows)| (folder.to_owned(), rows)));
-        assert_eq!(split[0].0, [Some("a/b c"), Some("2026-11-21"), Some("7")].map(|value| value.map(str::to_owned)));
+        assert_eq!(
+            split[0].0,
+            [Some("a/b c"), Some("2026-11-21"), Some("7")].map(|value| value.map(str::to_owned))
+        );
     }
 
     #[test]
@@ -304,6 +330,11 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         }
         let settings = PartitionSettings { by: vec!["date".to_owned()], event_time: Some("n".to_owned()) };
-        assert!(Partitioning::new(&schema, &settings).expect_err("refused").to_string().contains("not a timestamp"));
+        assert!(
+            Partitioning::new(&schema, &settings)
+                .expect_err("refused")
+                .to_string()
+                .contains("not a timestamp")
+        );
     }
 }

@@ -32,7 +32,8 @@ pub fn delta_schema(schema: &Schema) -> Result<Schema, DeltaError> {
 /// The Delta type of rows whose schema [`delta_schema`] gave. Every column is nullable, so that rows
 /// without it can follow.
 pub(super) fn table_type(written: &Schema) -> Result<StructType, DeltaError> {
-    let fields = written.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect::<Fields>();
+    let fields =
+        written.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect::<Fields>();
     (&Schema::new(fields)).try_into_kernel().map_err(|error| DeltaError::Schema(error.to_string()))
 }
 
@@ -41,9 +42,13 @@ fn written_fields(path: &str, fields: &Fields) -> Result<Fields, DeltaError> {
     fields
         .iter()
         .map(|field| {
-            let column = if path.is_empty() { field.name().clone() } else { format!("{path}.{}", field.name()) };
+            let column =
+                if path.is_empty() { field.name().clone() } else { format!("{path}.{}", field.name()) };
             if !names.insert(field.name().to_lowercase()) {
-                return refused(&column, "another column differs from it by case only, and Delta columns ignore case");
+                return refused(
+                    &column,
+                    "another column differs from it by case only, and Delta columns ignore case",
+                );
             }
             let data_type = written_type(&column, field.data_type())?;
             Ok(Arc::new(Field::new(field.name(), data_type, field.is_nullable())))
@@ -84,7 +89,10 @@ fn written_type(column: &str, data_type: &DataType) -> Result<DataType, DeltaErr
         | DataType::Decimal128(precision, scale)
         | DataType::Decimal256(precision, scale) => {
             if *precision > 38 || *scale < 0 {
-                return refused(column, "Delta holds decimals of up to 38 digits and with a scale of 0 or more");
+                return refused(
+                    column,
+                    "Delta holds decimals of up to 38 digits and with a scale of 0 or more",
+                );
             }
             Ok(DataType::Decimal128(*precision, *scale))
         }
@@ -94,10 +102,15 @@ fn written_type(column: &str, data_type: &DataType) -> Result<DataType, DeltaErr
         | DataType::ListView(field)
         | DataType::LargeListView(field)
         | DataType::FixedSizeList(field, _) => element(field),
-        DataType::Struct(fields) if fields.is_empty() => refused(column, "a struct without fields cannot be stored"),
+        DataType::Struct(fields) if fields.is_empty() => {
+            refused(column, "a struct without fields cannot be stored")
+        }
         DataType::Struct(fields) => Ok(DataType::Struct(written_fields(column, fields)?)),
         DataType::Map(entries, _) => written_map(column, entries),
-        other => refused(column, &format!("type `{other}` has no place in a Delta table; cast it in a step before")),
+        other => refused(
+            column,
+            &format!("type `{other}` has no place in a Delta table; cast it in a step before"),
+        ),
     }
 }
 
@@ -132,7 +145,10 @@ fn grow_struct(path: &str, table: &StructType, rows: &StructType) -> Result<Stru
         match fields.iter_mut().find(|known| known.name().eq_ignore_ascii_case(field.name())) {
             None => fields.push(StructField::nullable(field.name(), field.data_type().clone())),
             Some(known) if known.name() != field.name() => {
-                return refused(&column, &format!("the table has it as `{}`, and Delta columns ignore case", known.name()));
+                return refused(
+                    &column,
+                    &format!("the table has it as `{}`, and Delta columns ignore case", known.name()),
+                );
             }
             Some(known) => known.data_type = grow_type(&column, known.data_type(), field.data_type())?,
         }
@@ -157,7 +173,9 @@ fn grow_type(column: &str, table: &DeltaType, rows: &DeltaType) -> Result<DeltaT
         (table, rows) if table == rows => Ok(table.clone()),
         (table, rows) => refused(
             column,
-            &format!("the table holds `{table}` and the rows have `{rows}`; cast it in a step before, or write to another table"),
+            &format!(
+                "the table holds `{table}` and the rows have `{rows}`; cast it in a step before, or write to another table"
+            ),
         ),
     }
 }
@@ -167,7 +185,8 @@ mod tests {
     use super::*;
 
     fn written(data_type: DataType) -> Result<DataType, DeltaError> {
-        delta_schema(&Schema::new(vec![Field::new("c", data_type, true)])).map(|schema| schema.field(0).data_type().clone())
+        delta_schema(&Schema::new(vec![Field::new("c", data_type, true)]))
+            .map(|schema| schema.field(0).data_type().clone())
     }
 
     #[test]
@@ -178,9 +197,11 @@ mod tests {
         assert_eq!(written(DataType::Timestamp(TimeUnit::Nanosecond, None)).expect("timestamp"), utc);
         assert_eq!(written(DataType::FixedSizeBinary(3)).expect("binary"), DataType::Binary);
         let inner = DataType::Struct(vec![Field::new("t", DataType::Time32(TimeUnit::Second), true)].into());
-        let error = written(DataType::List(Arc::new(Field::new("item", inner, true)))).expect_err("time is refused");
+        let error =
+            written(DataType::List(Arc::new(Field::new("item", inner, true)))).expect_err("time is refused");
         assert!(error.to_string().contains("`c.element.t`"), "{error}");
-        let twice = Schema::new(vec![Field::new("a", DataType::Int32, true), Field::new("A", DataType::Int32, true)]);
+        let twice =
+            Schema::new(vec![Field::new("a", DataType::Int32, true), Field::new("A", DataType::Int32, true)]);
         assert!(delta_schema(&twice).is_err());
     }
 
@@ -190,11 +211,16 @@ mod tests {
         let nested = |fields: Vec<Field>| Field::new("s", DataType::Struct(fields.into()), true);
         let a = || Field::new("a", DataType::Int32, true);
         let table = rows(vec![a(), nested(vec![a()])]);
-        let more = rows(vec![nested(vec![Field::new("b", DataType::Utf8, true)]), Field::new("z", DataType::Utf8, true)]);
+        let more = rows(vec![
+            nested(vec![Field::new("b", DataType::Utf8, true)]),
+            Field::new("z", DataType::Utf8, true),
+        ]);
         let grown = grow(&table, &more).expect("growth");
         let names: Vec<_> = grown.fields().map(|field| field.name().as_str()).collect();
         assert_eq!(names, ["a", "s", "z"]);
-        let DeltaType::Struct(inner) = grown.field("s").expect("s").data_type() else { panic!("not a struct") };
+        let DeltaType::Struct(inner) = grown.field("s").expect("s").data_type() else {
+            panic!("not a struct")
+        };
         assert_eq!(inner.fields().count(), 2);
         assert_eq!(grow(&grown, &table).expect("nothing to add"), grown);
         let wider = rows(vec![Field::new("a", DataType::Int64, true)]);

@@ -135,7 +135,9 @@ impl Bound {
             (Self::Text(text), _) => Some(Value::from(text.as_str())),
             (Self::Float(number), _) => serde_json::Number::from_f64(*number).map(Value::Number),
             (Self::Integer(days), DataType::Date32) => Some(Value::from(date(i32::try_from(*days).ok()?)?)),
-            (Self::Integer(micros), DataType::Timestamp(_, _)) => timestamp(i64::try_from(*micros).ok()?, upper),
+            (Self::Integer(micros), DataType::Timestamp(_, _)) => {
+                timestamp(i64::try_from(*micros).ok()?, upper)
+            }
             (Self::Integer(unscaled), DataType::Decimal128(_, scale)) => decimal(*unscaled, *scale),
             (Self::Integer(number), _) => i64::try_from(*number).ok().map(Value::from),
         }
@@ -147,13 +149,18 @@ fn timestamp(micros: i64, upper: bool) -> Option<Value> {
     let millis = micros.div_euclid(1000) + i64::from(upper && micros.rem_euclid(1000) != 0);
     let time = chrono::DateTime::from_timestamp_millis(millis)?;
     // Years beyond four digits have no common spelling.
-    (0..=9999).contains(&chrono::Datelike::year(&time)).then(|| time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string().into())
+    (0..=9999)
+        .contains(&chrono::Datelike::year(&time))
+        .then(|| time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string().into())
 }
 
 fn decimal(unscaled: i128, scale: i8) -> Option<Value> {
     let Ok(scale) = usize::try_from(scale) else { return None };
     if scale == 0 {
-        return i64::try_from(unscaled).map(Value::from).or_else(|_| u64::try_from(unscaled).map(Value::from)).ok();
+        return i64::try_from(unscaled)
+            .map(Value::from)
+            .or_else(|_| u64::try_from(unscaled).map(Value::from))
+            .ok();
     }
     let digits = format!("{:0>width$}", unscaled.unsigned_abs(), width = scale + 1);
     // A double keeps 15 decimal digits.
@@ -166,7 +173,11 @@ fn decimal(unscaled: i128, scale: i8) -> Option<Value> {
     serde_json::Number::from_f64(number).map(Value::Number)
 }
 
-fn chunk_bounds(chunk: &ColumnChunkMetaData, statistics: &Statistics, data_type: &DataType) -> Option<(Bound, Bound)> {
+fn chunk_bounds(
+    chunk: &ColumnChunkMetaData,
+    statistics: &Statistics,
+    data_type: &DataType,
+) -> Option<(Bound, Bound)> {
     let integers = |min: Option<i128>, max: Option<i128>| Some((Bound::Integer(min?), Bound::Integer(max?)));
     match (statistics, data_type) {
         (_, DataType::Boolean | DataType::Binary | DataType::LargeBinary | DataType::BinaryView) => None,
@@ -180,7 +191,8 @@ fn chunk_bounds(chunk: &ColumnChunkMetaData, statistics: &Statistics, data_type:
             integers(big_endian(statistics.min_bytes_opt()?), big_endian(statistics.max_bytes_opt()?))
         }
         (Statistics::ByteArray(_), _) if chunk.column_descr().logical_type_ref().is_some() => {
-            let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(|text| Bound::Text(text.to_owned()));
+            let text =
+                |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(|text| Bound::Text(text.to_owned()));
             Some((text(statistics.min_bytes_opt()?)?, text(statistics.max_bytes_opt()?)?))
         }
         _ => None,

@@ -14,7 +14,10 @@ const UPLOADS_AT_ONCE: usize = 8;
 /// Puts all files in place, and returns what an entry says of them, in the same order. On local disk the
 /// files and their directories are synced before it returns (by [`DeltaStorage`](super::DeltaStorage)'s
 /// store). After an error, or if the future is dropped, some may be in place: nothing refers to them.
-pub async fn upload(store: &Arc<dyn ObjectStore>, files: Vec<EncodedFile>) -> Result<Vec<DataFile>, DeltaError> {
+pub async fn upload(
+    store: &Arc<dyn ObjectStore>,
+    files: Vec<EncodedFile>,
+) -> Result<Vec<DataFile>, DeltaError> {
     stream::iter(files)
         .map(|EncodedFile { bytes, mut file }| async move {
             let failed = |source| DeltaError::Store { path: file.path.clone(), source };

@@ -1,6 +1,7 @@
 //! Rows to Parquet files in memory.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
@@ -9,8 +10,11 @@ use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, PageType, ZstdLevel};
+use parquet::column::page::{Page, PageReader};
 use parquet::file::metadata::{PageEncodingStats, ParquetMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::serialized_reader::SerializedPageReader;
+use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
 use uuid::Uuid;
 
@@ -58,7 +62,7 @@ pub struct DeltaWriter {
 
 struct Closed {
     partition: Values,
-    bytes: Vec<u8>,
+    bytes: Bytes,
     rows: u64,
     stats: String,
 }
@@ -158,8 +162,8 @@ impl DeltaWriter {
 
     fn close(&mut self, partition: Values, mut file: ArrowWriter<Vec<u8>>) -> Result<(), DeltaError> {
         let footer = file.finish()?;
-        let bytes = file.into_inner()?;
-        for column in mostly_distinct(&footer) {
+        let bytes = Bytes::from(std::mem::take(file.inner_mut()));
+        for column in mostly_distinct(&bytes, &footer)? {
             self.without_dictionary.insert(column, self.files + FILES_WITHOUT_DICTIONARY);
         }
         let stats = stats::stats(self.partitioning.file_schema().fields(), &footer);
@@ -181,25 +185,33 @@ impl DeltaWriter {
                 partition_values: columns.zip(file.partition).collect(),
                 stats: Some(file.stats),
             },
-            bytes: file.bytes.into(),
+            bytes: file.bytes,
         }
     }
 }
 
-/// Leaf columns whose dictionary did not pay: it makes up most of the column, or overflowed into plain pages.
-fn mostly_distinct(footer: &ParquetMetaData) -> HashSet<ColumnPath> {
+/// Leaf columns whose dictionary did not pay: most of their values are distinct, or too many for one page.
+fn mostly_distinct(file: &Bytes, footer: &ParquetMetaData) -> Result<HashSet<ColumnPath>, DeltaError> {
     let mut columns = HashSet::new();
+    let file = Arc::new(file.clone());
     for group in footer.row_groups().iter().filter(|group| group.num_rows() >= ROWS_TO_JUDGE) {
-        for chunk in group.columns() {
-            let Some(dictionary) = chunk.dictionary_page_offset() else { continue };
-            let dictionary_bytes = chunk.data_page_offset() - dictionary;
-            let overflowed = chunk.page_encoding_stats().is_some_and(|pages| pages.iter().any(is_plain_data_page));
-            if overflowed || dictionary_bytes * 2 > chunk.compressed_size() {
+        let rows = usize::try_from(group.num_rows()).unwrap_or_default();
+        for chunk in group.columns().iter().filter(|chunk| chunk.dictionary_page_offset().is_some()) {
+            let overflowed =
+                chunk.page_encoding_stats().is_some_and(|pages| pages.iter().any(is_plain_data_page));
+            let mut pages = SerializedPageReader::new(Arc::clone(&file), chunk, rows, None)?;
+            let distinct = match pages.get_next_page()? {
+                Some(Page::DictionaryPage { num_values, .. }) => i64::from(num_values),
+                _ => 0,
+            };
+            let nulls = chunk.statistics().and_then(Statistics::null_count_opt).unwrap_or_default();
+            let values = chunk.num_values() - i64::try_from(nulls).unwrap_or_default();
+            if overflowed || distinct * 2 > values {
                 columns.insert(chunk.column_path().clone());
             }
         }
     }
-    columns
+    Ok(columns)
 }
 
 fn is_plain_data_page(pages: &PageEncodingStats) -> bool {
