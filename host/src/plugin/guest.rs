@@ -2,7 +2,6 @@
 //! plugin that logs too much loses messages, not its batch.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,7 +93,7 @@ impl Guest {
         let recorded = match self.metrics.get_mut(name) {
             Some(known) => known.record(metric),
             None if names < self.limits.metric_names && is_plain_name(name, MAX_METRIC_NAME) => {
-                matches!(self.metrics.entry(name.to_owned()), Entry::Vacant(entry) if { entry.insert(metric); true })
+                self.metrics.insert(name.to_owned(), metric).is_none()
             }
             None => false,
         };

@@ -99,11 +99,6 @@ impl Meter {
     pub fn memory_limit(&self) -> usize {
         self.memory_limit
     }
-
-    /// Bytes of linear memory in use.
-    pub fn memory_used(&self) -> usize {
-        self.memory_used
-    }
 }
 
 impl ResourceLimiter for Meter {
@@ -165,7 +160,7 @@ mod tests {
         assert!(!meter.memory_growing(40, 60, None).unwrap());
         assert!(meter.out_of_memory());
         assert!(meter.memory_growing(40, 50, None).unwrap());
-        assert_eq!(meter.memory_used(), 100);
+        assert_eq!(meter.memory_used, 100);
     }
 
     #[test]
