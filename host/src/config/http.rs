@@ -27,15 +27,15 @@ impl FromStr for HttpAddress {
         if let Ok(port) = port.parse::<u16>() {
             return Ok(Self(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)));
         }
-        text.parse().map(Self).map_err(|_| HttpAddressError(text.to_owned()))
+        text.parse().map(Self).map_err(|_| HttpAddressError)
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not an address: write a port (`9187`, served on loopback) or an IP address and a port (`0.0.0.0:9187`)"
+    "not an address: write a port (`9187`, served on loopback) or an IP address and a port (`0.0.0.0:9187`)"
 )]
-pub struct HttpAddressError(String);
+pub struct HttpAddressError;
 
 impl fmt::Display for HttpAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
