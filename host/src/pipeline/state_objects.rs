@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 use super::task::{StepChanges, StoredState, TaskCut};
 use crate::ledger::LedgerState;
 use crate::ledger::entry::{StateKind, StateSegment, Writer};
-use crate::state::{self, StateChanges};
+use crate::changes::StateChanges;
+use crate::state;
 
 /// A step's chain of changes is folded into a base when it has this many links.
 const LONGEST_CHAIN: usize = 64;

@@ -47,9 +47,8 @@ impl Worker {
 
     async fn cut(&mut self, proposes_schema: Option<RecordSchema>) -> Result<EpochCut, WorkerError> {
         self.epoch.number += 1;
-        let now = now_ms();
-        let lanes = self.crew.cut(self.epoch.number, now.saturating_mul(1000)).await?;
-        let opened_at_ms = std::mem::replace(&mut self.epoch.opened_at_ms, now);
+        let lanes = self.crew.cut(self.epoch.number).await?;
+        let opened_at_ms = std::mem::replace(&mut self.epoch.opened_at_ms, now_ms());
         let seen = self.appliers.iter().flat_map(|appliers| appliers.progress());
         let seen = seen
             .map(|(sink, progress)| (sink.to_owned(), progress.record))

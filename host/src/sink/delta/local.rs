@@ -21,12 +21,12 @@ const STORE: &str = "local disk";
 
 /// The whole file system; paths are absolute without their first slash.
 #[derive(Debug, Clone)]
-pub(super) struct DurableLocal {
+pub struct DurableLocal {
     files: Arc<LocalFileSystem>,
 }
 
 impl DurableLocal {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self { files: Arc::new(LocalFileSystem::new()) }
     }
 }
