@@ -8,3 +8,4 @@ pub mod ledger;
 pub mod progress;
 pub mod schema;
 pub mod sink;
+pub mod telemetry;
