@@ -20,7 +20,7 @@ use crate::progress::{Accounting, LayerCounts, OffsetRange, StepCounts, TopicPar
 use crate::schema::RecordSchema;
 use crate::source::Generation;
 use crate::changes::{StateChanges, StateLayout};
-use crate::state;
+use crate::state::{self, StateError};
 
 /// Where a task goes on: what the ledger's last entry of it says.
 pub struct TaskStart {
@@ -35,7 +35,19 @@ pub struct TaskStart {
 pub struct StoredState {
     pub layer: String,
     pub step: String,
-    pub links: Vec<Bytes>,
+    pub links: Vec<StoredLink>,
+}
+
+/// One segment's bytes, with the digest that the ledger has of them.
+pub struct StoredLink {
+    pub bytes: Bytes,
+    pub sha256: String,
+}
+
+impl StoredLink {
+    pub fn decode(&self, layout: &StateLayout) -> Result<StateChanges, StateError> {
+        state::decode(&self.bytes, &self.sha256, layout)
+    }
 }
 
 pub struct Task {
@@ -265,16 +277,16 @@ impl Task {
     }
 }
 
-fn restore(step: &mut Step, links: &[Bytes]) -> Result<(), String> {
+fn restore(step: &mut Step, links: &[StoredLink]) -> Result<(), String> {
     let Some(layout) = step.state_layout().cloned() else {
         return Err("the plugin keeps no state any more".to_owned());
     };
     let changes = links
         .iter()
-        .map(|link| state::decode(link, &layout))
+        .map(|link| link.decode(&layout))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| error.to_string())?;
-    let rows = state::compact(&layout, &changes).map_err(|error| error.to_string())?;
+    let rows = state::compact(&layout, None, changes).map_err(|error| error.to_string())?;
     step.restore(&rows).map_err(|error| error.to_string())
 }
 

@@ -101,14 +101,11 @@ impl LayerTree {
         schemas
     }
 
-    /// Each layer's parent by name, for the accounting.
-    pub fn parents(&self) -> BTreeMap<String, Option<String>> {
+    /// The names of each layer's steps, in order.
+    pub fn step_names(&self) -> BTreeMap<String, Vec<String>> {
         self.layers
             .iter()
-            .map(|layer| {
-                let parent = layer.parent.and_then(|parent| self.layers.get(parent));
-                (layer.name.clone(), parent.map(|parent| parent.name.clone()))
-            })
+            .map(|layer| (layer.name.clone(), layer.steps.iter().map(|step| step.name.clone()).collect()))
             .collect()
     }
 }

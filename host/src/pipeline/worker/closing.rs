@@ -70,12 +70,12 @@ impl Worker {
         let Body::Epoch(epoch) = &entry.body else { return Ok(()) };
         let mut positions = Vec::with_capacity(epoch.tasks.len());
         for task in &epoch.tasks {
-            self.metrics.record(&task.accounting);
             positions.push((task.partition.clone(), task.range.to));
             if let Some(builds_on) = self.tasks.owned.get_mut(&task.partition) {
                 *builds_on = entry.number;
             }
         }
+        self.report_entry(entry, epoch);
         self.tasks.recoveries = 0;
         self.epoch.seen.extend(epoch.seen.clone());
         self.summary.add(epoch);

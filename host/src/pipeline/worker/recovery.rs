@@ -69,6 +69,7 @@ impl Worker {
         }
         for partition in &partitions {
             self.tasks.owned.remove(partition);
+            self.metrics.partition_revoked(partition);
         }
         self.crew.drop_tasks(&partitions);
         let released = self.intake.release(partitions).await;

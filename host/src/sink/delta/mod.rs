@@ -141,7 +141,7 @@ impl DeltaStorage {
     /// Opens the location. A local folder is written durably; others go by `options`, as delta-rs names them.
     pub fn open(location: &Url, options: BTreeMap<String, String>) -> Result<Self, DeltaError> {
         if location.scheme() == "file" {
-            return Self::with_store(Arc::new(local::DurableLocal::new()), location);
+            return Self::with_store(Arc::new(DurableLocal::new()), location);
         }
         let options = options.into_iter().collect::<std::collections::HashMap<_, _>>();
         let log_store = StorageConfig::parse_options(options)

@@ -16,6 +16,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tracing::{debug, warn};
 
+pub use self::context::EndOffsets;
 use self::context::{GroupChange, GroupContext};
 use self::open_batch::OpenBatch;
 use self::positions::partitions;
@@ -62,8 +63,8 @@ pub struct KafkaSource {
 
 impl KafkaSource {
     /// Joins the group. Fails if the broker cannot be reached or a topic does not exist.
-    pub fn connect(settings: KafkaSettings) -> Result<Self, SourceError> {
-        let consumer = client(&settings)?;
+    pub fn connect(settings: KafkaSettings, ends: EndOffsets) -> Result<Self, SourceError> {
+        let consumer = client(&settings, ends)?;
         let source = Self {
             consumer,
             open: HashMap::new(),
@@ -80,7 +81,7 @@ impl KafkaSource {
 
     /// Every partition of the topics, without joining the group: whether Kafka can be reached.
     pub fn look_up(settings: &KafkaSettings) -> Result<Vec<TopicPartition>, SourceError> {
-        partitions(&client(settings)?, settings)
+        partitions(&client(settings, EndOffsets::default())?, settings)
     }
 
     /// The next event, or `None` after `timeout` without one.
@@ -264,7 +265,7 @@ impl KafkaSource {
     }
 }
 
-fn client(settings: &KafkaSettings) -> Result<BaseConsumer<GroupContext>, SourceError> {
+fn client(settings: &KafkaSettings, ends: EndOffsets) -> Result<BaseConsumer<GroupContext>, SourceError> {
     let mut config = ClientConfig::new();
     for (name, value) in &settings.overrides {
         config.set(name, value);
@@ -280,13 +281,14 @@ fn client(settings: &KafkaSettings) -> Result<BaseConsumer<GroupContext>, Source
     for (name, value) in [
         ("queued.max.messages.kbytes", (settings.prefetch_bytes / 1024).clamp(1, 2_097_151).to_string()),
         ("fetch.wait.max.ms", "50".to_owned()),
+        ("statistics.interval.ms", "1000".to_owned()),
     ] {
         if !settings.overrides.contains_key(name) {
             config.set(name, value);
         }
     }
     config
-        .create_with_context(GroupContext::default())
+        .create_with_context(GroupContext::new(ends))
         .map_err(|error| SourceError::Settings(error.to_string()))
 }
 
