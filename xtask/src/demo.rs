@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 use clap::Args;
 
-use crate::{Workspace, tools};
+use crate::{Workspace, components, tools};
 
 /// Runs a pipeline before your eyes: sensor events through an embedded Kafka into bronze, silver and gold tables.
 ///
@@ -48,6 +48,14 @@ pub fn build(workspace: &Workspace) -> Result<()> {
     tools::ensure("cc", "--version", "build-essential")?;
     tools::ensure("make", "--version", "build-essential")?;
     tools::ensure("perl", "-v", "perl")?;
+    build_plugins(workspace)?;
     // The whole workspace, always: a part of it would unify features otherwise and build dependencies twice.
-    tools::run(Command::new("cargo").args(["build", "--workspace"]).current_dir(&workspace.root))
+    tools::run(tools::cargo(workspace).args(["build", "--workspace"]))
+}
+
+/// Builds the standard plugins as components, where the host's binary looks for them.
+pub fn build_plugins(workspace: &Workspace) -> Result<()> {
+    let plugins = components::standard_plugins(&workspace.root)?;
+    let plugins: Vec<_> = plugins.iter().map(String::as_str).collect();
+    components::build(&workspace.root, &plugins, &workspace.plugins())
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "this program talks to people")]
 
+mod components;
 mod demo;
 mod kafka;
 mod python;
@@ -19,6 +20,8 @@ use clap::Parser;
 enum Task {
     Demo(demo::Options),
     Test(test::Options),
+    /// Builds the standard plugins as components into target/debug/plugins, beside the host
+    Components,
 }
 
 fn main() -> Result<()> {
@@ -26,6 +29,7 @@ fn main() -> Result<()> {
     match Task::parse() {
         Task::Demo(options) => demo::run(&workspace, &options),
         Task::Test(options) => test::run(&workspace, &options),
+        Task::Components => demo::build_plugins(&workspace),
     }
 }
 

@@ -1,6 +1,5 @@
 //! `cargo xtask test`: everything that must hold before a change is merged.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -28,11 +27,6 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 }
 
 fn run_steps(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()> {
-    let cargo = |arguments: &[&str]| {
-        let mut command = Command::new("cargo");
-        command.args(arguments).current_dir(&workspace.root);
-        command
-    };
     let external_kafka = std::env::var_os("SLUICEBOX_TEST_KAFKA");
     let libs = match external_kafka {
         Some(_) => None,
@@ -40,13 +34,13 @@ fn run_steps(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Res
     };
     let python = steps.run("set-up: Python", || python::ensure_environment(workspace))?;
 
-    steps.run("formatting", || tools::run(&mut cargo(&["fmt", "--all", "--check"])))?;
+    steps.run("formatting", || tools::run(tools::cargo(workspace).args(["fmt", "--all", "--check"])))?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    steps.run("clippy", || tools::run(&mut cargo(&clippy)))?;
+    steps.run("clippy", || tools::run(tools::cargo(workspace).args(clippy)))?;
     steps.run("build: host and plugins", || demo::build(workspace))?;
 
-    let mut tests = cargo(&["test", "--workspace"]);
-    tests.args(&options.cargo_test);
+    let mut tests = tools::cargo(workspace);
+    tests.args(["test", "--workspace"]).args(&options.cargo_test);
     tests.env("SLUICEBOX_PLUGINS", workspace.plugins()).env("SLUICEBOX_PYTHON", python);
     if let Some(libs) = libs {
         tests.env("SLUICEBOX_KAFKA_LIBS", libs);

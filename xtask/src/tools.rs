@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::Workspace;
+
 /// Runs a command to its end with its output shown. An error names the command.
 pub fn run(command: &mut Command) -> Result<()> {
     let shown = describe(command);
@@ -13,6 +15,13 @@ pub fn run(command: &mut Command) -> Result<()> {
         bail!("`{shown}` failed ({status})");
     }
     Ok(())
+}
+
+/// The cargo that runs this program, at the root of the workspace.
+pub fn cargo(workspace: &Workspace) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(&workspace.root);
+    command
 }
 
 /// Makes sure that `program` runs with `probe` as its only argument; if not, installs Debian's `package`.
