@@ -216,7 +216,6 @@ impl Metrics {
     }
 
     /// Records in an epoch that was closed.
-    #[allow(clippy::cast_precision_loss)]
     pub fn epoch_rows(&self, rows: u64) {
         self.epoch_rows.observe(rows as f64);
     }
@@ -231,7 +230,6 @@ impl Metrics {
     }
 
     /// The lowest watermark of all tasks, in microseconds since the Unix epoch.
-    #[allow(clippy::cast_precision_loss)]
     pub fn watermark(&self, microseconds: i64) {
         self.watermark.set(microseconds as f64 / 1e6);
     }
@@ -251,7 +249,6 @@ impl Metrics {
     }
 
     /// Records that became dead letters and rows that failed in a step, as a share of all records.
-    #[allow(clippy::cast_precision_loss)]
     pub fn error_rate(&self) -> f64 {
         let failed: u64 = self
             .steps

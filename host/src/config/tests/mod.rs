@@ -130,6 +130,14 @@ fn dotenv_gives_what_the_process_does_not_have() {
 }
 
 #[test]
+fn an_empty_file_lacks_the_first_key() {
+    for text in ["", "# nothing\n", "---\n"] {
+        let error = load_text(text).unwrap_err().to_string();
+        assert!(error.ends_with(": the key `id` is missing") && !error.contains(":0"), "{error}");
+    }
+}
+
+#[test]
 fn an_absent_file_is_an_error_with_its_name() {
     let error = load(Path::new("/no/such/pipeline.yaml")).unwrap_err();
     assert!(
