@@ -1,1 +1,28 @@
-fn main() {}
+//! Set-up, demo and tests: `cargo xtask --help`.
+
+mod components;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// Builds the standard plugins as components into target/plugins.
+    Components,
+}
+
+fn main() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in no workspace")?;
+    match Task::parse() {
+        Task::Components => build_standard_plugins(root),
+    }
+}
+
+fn build_standard_plugins(root: &Path) -> Result<()> {
+    let plugins = components::standard_plugins(root)?;
+    let plugins: Vec<&str> = plugins.iter().map(String::as_str).collect();
+    components::build(root, &plugins, &root.join("target").join("plugins"))
+}
