@@ -1,31 +1,24 @@
 //! Ledger entries to commits.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use async_trait::async_trait;
 use chrono::Utc;
-use deltalake_core::kernel::{
-    Action, Add, CommitInfo, Metadata, MetadataExt, Protocol, StructType, Transaction, new_metadata,
-};
+use deltalake_core::kernel::{Action, Metadata, MetadataExt, StructType};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use serde_json::{Value, json};
 
 use super::guard::Guard;
 use super::log::{Commit, News, Put, State, TableLog};
-use super::schema::{delta_schema, table_type};
-use super::{DeltaSettings, DeltaStorage, Partitioning, TableSeen, application_id, ledger_property};
+use super::opening::{Opening, check_opened};
+use super::schema::{delta_schema, grow, table_type};
+use super::{DeltaSettings, DeltaStorage, Partitioning, TableSeen, actions, application_id};
 use crate::ledger::entry::{Body, DataFile, Entry, EntryNumber, SinkEntry};
 use crate::schema::RecordSchema;
 use crate::sink::{Applied, SinkApplier, SinkError, SinkMark};
 
-/// Attempts to create or adopt a table against others who do so at the same time.
-const OPEN_ATTEMPTS: usize = 20;
-/// How far back, at opening, others' commits are looked at.
-const LOOK_BACK: u64 = 10_000;
 const CHECKS_AT_ONCE: usize = 16;
 
 /// Reads the textual types of an entry's schema into Arrow's.
@@ -95,6 +88,9 @@ impl DeltaApplier {
             }
             News::Broken => self.reopen().await?,
         }
+        if !self.state.has_tip() {
+            self.state.set_tip(self.log.tip(self.state.version).await?);
+        }
         Ok(())
     }
 
@@ -150,7 +146,7 @@ impl DeltaApplier {
             let schema = (self.read_schema)(schema).or_else(|error| self.guard.refuse(&refused(error)))?;
             let schema = delta_schema(&schema)
                 .and_then(|schema| table_type(&schema))
-                .and_then(|schema| super::schema::grow(&rows, &schema));
+                .and_then(|schema| grow(&rows, &schema));
             rows = schema.or_else(|error| self.guard.refuse(&refused(error.to_string())))?;
         }
         Ok(rows)
@@ -206,16 +202,14 @@ impl SinkApplier for DeltaApplier {
                 actions.push(Action::Metadata(metadata));
             }
         }
+        let changes_schema = commit.metadata.is_some();
         actions.insert(
             0,
-            commit_info(&self.settings, self.state.version, &parts, to, commit.metadata.is_some()),
+            actions::application_info(&self.settings, self.state.version, &parts, to, changes_schema),
         );
-        actions.extend(parts.iter().flat_map(|(_, part)| &part.files).map(add));
-        let Some(number) = mark_of(to) else {
-            return self.guard.refuse("the entry's number is too large for a mark");
-        };
-        commit.mark = Some(number);
-        actions.push(txn(&self.log, number));
+        actions.extend(parts.iter().flat_map(|(_, part)| &part.files).map(actions::add));
+        actions.push(actions::txn(&self.settings, to));
+        commit.mark = i64::try_from(to).ok();
         match self.log.put(version, &actions).await? {
             Put::Taken => Ok(Applied::Busy),
             Put::Committed => {
@@ -231,111 +225,6 @@ impl SinkApplier for DeltaApplier {
     }
 }
 
-/// Creating, adopting or taking up a table.
-struct Opening<'a> {
-    settings: &'a DeltaSettings,
-    log: &'a TableLog,
-    guard: &'a Guard,
-    rows: &'a StructType,
-}
-
-impl Opening<'_> {
-    async fn open(&self) -> Result<State, SinkError> {
-        for _ in 0..OPEN_ATTEMPTS {
-            if !self.log.exists().await? {
-                if self.settings.seen.is_some() {
-                    return self.guard.refuse(
-                        "the table is gone; put it back, or give the sink another name, under which it starts at the ledger's newest entry",
-                    );
-                }
-                self.create().await?;
-                continue;
-            }
-            let state = self.log.load().await?;
-            self.guard.check_table(&state.protocol, &state.metadata)?;
-            self.guard.grown(&state.metadata, self.rows)?;
-            if let Some(seen) = &self.settings.seen {
-                self.guard.check_not_backwards(seen, &state)?;
-            }
-            if state.mark.is_some() {
-                check_opened(self.log, self.guard, &state, state.version.saturating_sub(LOOK_BACK)).await?;
-                return Ok(state);
-            }
-            self.adopt(&state).await?;
-        }
-        Err(SinkError::Unavailable(format!("{}: others keep changing the table", self.guard.location)))
-    }
-
-    /// Version 0, with the mark: a table that exists without it would be open to commits that check nothing.
-    /// Whoever else creates it first wins; either way it exists afterwards.
-    async fn create(&self) -> Result<(), SinkError> {
-        let refused = |error: &dyn std::fmt::Display| format!("the table cannot be created: {error}");
-        let protocol: Protocol =
-            serde_json::from_value(json!({"minReaderVersion": 1, "minWriterVersion": 2}))
-                .or_else(|error| self.guard.refuse(&refused(&error)))?;
-        let configuration = [(self.ledger_property(), self.settings.ledger.to_string())];
-        let metadata = new_metadata(self.rows, &self.guard.partition_by, configuration)
-            .or_else(|error| self.guard.refuse(&refused(&error)))?;
-        let info = self.info("CREATE TABLE", None);
-        let actions = [info, Action::Protocol(protocol), Action::Metadata(metadata), self.first_txn()?];
-        self.log.put(0, &actions).await.map(|_| ())
-    }
-
-    /// The first mark in a table that others made.
-    async fn adopt(&self, state: &State) -> Result<(), SinkError> {
-        let property = self.ledger_property();
-        if let Some(ledger) = state.metadata.configuration().get(&property) {
-            return self.guard.refuse(&format!(
-                "the table has the property `{property}` of the ledger {ledger}, but no mark: its log was tampered with; give the sink another name, under which it starts at the ledger's newest entry"
-            ));
-        }
-        let metadata = state
-            .metadata
-            .clone()
-            .add_config_key(property, self.settings.ledger.to_string())
-            .or_else(|error| self.guard.refuse(&error.to_string()))?;
-        let info = self.info("SET TBLPROPERTIES", Some(state.version));
-        let actions = [info, Action::Metadata(metadata), self.first_txn()?];
-        self.log.put(state.version + 1, &actions).await.map(|_| ())
-    }
-
-    fn ledger_property(&self) -> String {
-        ledger_property(&self.settings.pipeline, &self.settings.sink)
-    }
-
-    fn first_txn(&self) -> Result<Action, SinkError> {
-        match mark_of(self.settings.start) {
-            Some(start) => Ok(txn(self.log, start)),
-            None => self.guard.refuse("the entry's number is too large for a mark"),
-        }
-    }
-
-    fn info(&self, operation: &str, read_version: Option<u64>) -> Action {
-        Action::CommitInfo(CommitInfo {
-            timestamp: Some(Utc::now().timestamp_millis()),
-            operation: Some(operation.to_owned()),
-            operation_parameters: Some(HashMap::new()),
-            read_version,
-            is_blind_append: Some(false),
-            engine_info: Some(ENGINE.to_owned()),
-            info: provenance(self.settings, &[]),
-            ..CommitInfo::default()
-        })
-    }
-}
-
-/// A loaded table that has our mark: the ledger must be ours, and nothing that we would have stopped at may
-/// have happened since our newest commit, nor before that down to `oldest`.
-async fn check_opened(log: &TableLog, guard: &Guard, state: &State, oldest: u64) -> Result<(), SinkError> {
-    guard.check_table(&state.protocol, &state.metadata)?;
-    for commit in log.back_to_ours(state.version, oldest).await?.iter().rev() {
-        guard.check_foreign(commit)?;
-    }
-    guard.check_ledger(&state.metadata)
-}
-
-const ENGINE: &str = concat!("sluicebox/", env!("CARGO_PKG_VERSION"));
-
 fn part<'a>(entry: &'a Entry, sink: &str) -> Option<&'a SinkEntry> {
     match &entry.body {
         Body::Epoch(epoch) => epoch.sinks.get(sink),
@@ -343,71 +232,6 @@ fn part<'a>(entry: &'a Entry, sink: &str) -> Option<&'a SinkEntry> {
     }
 }
 
-fn mark_of(number: EntryNumber) -> Option<i64> {
-    i64::try_from(number).ok()
-}
-
-fn txn(log: &TableLog, mark: i64) -> Action {
-    let now = Utc::now().timestamp_millis();
-    Action::Txn(Transaction::new_with_last_update(log.application(), mark, Some(now)))
-}
-
-fn add(file: &DataFile) -> Action {
-    Action::Add(Add {
-        path: file.path.clone(),
-        partition_values: file.partition_values.iter().cloned().collect(),
-        size: i64::try_from(file.size).unwrap_or(i64::MAX),
-        modification_time: file.modified_at_ms,
-        data_change: true,
-        stats: file.stats.clone(),
-        ..Add::default()
-    })
-}
-
 fn with_schema(guard: &Guard, metadata: Metadata, schema: &StructType) -> Result<Metadata, SinkError> {
     metadata.with_schema(schema).or_else(|error| guard.refuse(&error.to_string()))
-}
-
-fn commit_info(
-    settings: &DeltaSettings,
-    read_version: u64,
-    parts: &[(&Entry, &SinkEntry)],
-    to: EntryNumber,
-    changes_schema: bool,
-) -> Action {
-    let files = parts.iter().flat_map(|(_, part)| &part.files);
-    let (count, rows) = files.fold((0u64, 0u64), |(count, rows), file| (count + 1, rows + file.rows));
-    let mut info = provenance(settings, parts);
-    info.insert(
-        "operationMetrics".to_owned(),
-        json!({"numAddedFiles": count.to_string(), "numOutputRows": rows.to_string()}),
-    );
-    let parameters = [
-        ("outputMode", "Append".to_owned()),
-        ("queryId", application_id(&settings.pipeline, &settings.sink)),
-        ("epochId", to.to_string()),
-    ];
-    Action::CommitInfo(CommitInfo {
-        timestamp: Some(Utc::now().timestamp_millis()),
-        operation: Some("STREAMING UPDATE".to_owned()),
-        operation_parameters: Some(parameters.map(|(key, value)| (key.to_owned(), value.into())).into()),
-        read_version: Some(read_version),
-        is_blind_append: Some(!changes_schema),
-        engine_info: Some(ENGINE.to_owned()),
-        info,
-        ..CommitInfo::default()
-    })
-}
-
-/// Where the rows of a commit come from.
-fn provenance(settings: &DeltaSettings, parts: &[(&Entry, &SinkEntry)]) -> HashMap<String, Value> {
-    let entries: Vec<EntryNumber> = parts.iter().map(|(entry, _)| entry.number).collect();
-    let sluicebox = json!({
-        "pipeline": settings.pipeline,
-        "sink": settings.sink,
-        "ledger": settings.ledger,
-        "entries": entries,
-        "plugins": settings.plugins,
-    });
-    HashMap::from([("sluicebox".to_owned(), sluicebox)])
 }

@@ -66,6 +66,12 @@ impl Guard {
 
     /// Whether the table can take our files at all.
     pub fn check_table(&self, protocol: &Protocol, metadata: &Metadata) -> Result<(), SinkError> {
+        let (reader, writer) = (protocol.min_reader_version(), protocol.min_writer_version());
+        if reader > 3 || writer > 7 {
+            return self.refuse(&format!(
+                "the table requires version {reader}/{writer} of the Delta protocol, and this sink knows up to 3/7; write to another table"
+            ));
+        }
         for feature in protocol.writer_features().into_iter().chain(protocol.reader_features()).flatten() {
             if !WRITABLE.contains(&feature.to_string().as_str()) {
                 return self.refuse(&format!(
@@ -95,7 +101,7 @@ impl Guard {
                 "the table has the constraint `{constraint}`, which this sink does not check; drop it, and reject such rows in a step instead"
             ));
         }
-        if metadata.partition_columns() != &self.partition_by {
+        if metadata.partition_columns() != self.partition_by {
             return self.refuse(&format!(
                 "the table is partitioned by {:?}, and the sink by {:?}; set `partition_by` to the table's columns, or write to another table",
                 metadata.partition_columns(),

@@ -8,6 +8,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
 use deltalake_core::DeltaTable;
 use deltalake_core::kernel::LogicalFileView;
+use deltalake_core::kernel::engine::arrow_conversion::TryIntoArrow;
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -69,9 +70,9 @@ pub async fn inspect(
     let views: Vec<LogicalFileView> =
         snapshot.file_views(log_store.as_ref(), None).try_collect().await.map_err(|error| failed(&error))?;
 
+    let schema: Schema = snapshot.schema().as_ref().try_into_arrow().map_err(|error| failed(&error))?;
     let mut files = Vec::with_capacity(views.len());
-    let mut sample =
-        Sample { schema: nullable(&snapshot.arrow_schema()), batches: Vec::new(), missing: sample_rows };
+    let mut sample = Sample { schema: nullable(&schema), batches: Vec::new(), missing: sample_rows };
     for view in &views {
         let path = view.path().into_owned();
         let deleted = view
@@ -143,7 +144,7 @@ impl Sample {
 }
 
 /// A file may lack what the table's newest schema requires.
-fn nullable(schema: &SchemaRef) -> SchemaRef {
+fn nullable(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }

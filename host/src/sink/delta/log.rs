@@ -89,10 +89,6 @@ impl TableLog {
         Self { log_store: storage.log_store.clone(), application }
     }
 
-    pub fn application(&self) -> &str {
-        &self.application
-    }
-
     pub async fn exists(&self) -> Result<bool, SinkError> {
         self.log_store
             .is_delta_table_location()
@@ -239,6 +235,10 @@ impl State {
             self.metadata = metadata;
         }
         self.mark = commit.mark.or(self.mark);
+    }
+
+    pub fn has_tip(&self) -> bool {
+        self.tip.is_some()
     }
 
     pub fn set_tip(&mut self, tip: Option<ObjectMeta>) {

@@ -10,6 +10,8 @@
 //! | `local` | an object store on the local disk that syncs what it writes |
 //! | `log` | the table's log: state by increments, commits by put-if-absent, checkpoints |
 //! | `guard` | what a table must be, and what others may do to it, for entries to be applied |
+//! | `opening` | the table created, adopted or taken up |
+//! | `actions` | what a commit consists of |
 //! | `applier` | ledger entries to commits |
 //! | `inspect` | a table as `sluicebox tables` and the audit see it |
 //!
@@ -17,11 +19,13 @@
 //! table's whole list of files. The log here holds only what a commit is decided on, so that the cost
 //! of a commit depends neither on the length of the log nor on the size of the table.
 
+mod actions;
 mod applier;
 mod guard;
 mod inspect;
 mod local;
 mod log;
+mod opening;
 mod partition;
 mod schema;
 mod stats;
