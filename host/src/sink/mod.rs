@@ -4,6 +4,8 @@
 //! worker has its own. The [`SinkApplier`] makes the files of ledger entries visible, and is driven by
 //! one worker at a time.
 
+pub mod delta;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
