@@ -9,3 +9,4 @@ pub mod plugin;
 pub mod progress;
 pub mod schema;
 pub mod sink;
+pub mod state;

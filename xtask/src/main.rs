@@ -7,22 +7,25 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::Parser;
 
+/// The packages under tests/hostile.
+const HOSTILE_PLUGINS: [&str; 2] = ["hostile-aggregate", "hostile-transform"];
+
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
-    /// Builds the standard plugins as components into target/plugins.
+    /// Builds the standard plugins, and the hostile ones of the tests, as components into target/plugins.
     Components,
 }
 
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in no workspace")?;
     match Task::parse() {
-        Task::Components => build_standard_plugins(root),
+        Task::Components => build_components(root),
     }
 }
 
-fn build_standard_plugins(root: &Path) -> Result<()> {
+fn build_components(root: &Path) -> Result<()> {
     let plugins = components::standard_plugins(root)?;
-    let plugins: Vec<&str> = plugins.iter().map(String::as_str).collect();
+    let plugins: Vec<&str> = plugins.iter().map(String::as_str).chain(HOSTILE_PLUGINS).collect();
     components::build(root, &plugins, &root.join("target").join("plugins"))
 }

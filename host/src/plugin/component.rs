@@ -15,7 +15,7 @@ use super::error::PluginError;
 use super::guest::{self, Guest};
 use super::instance::Instance;
 use super::limits::Limits;
-use super::text::{is_plain_name, sanitised};
+use super::text::sanitised;
 
 const MAX_FILE: u64 = 128 << 20;
 const MAX_NAME: usize = 64;
@@ -111,8 +111,9 @@ impl Engine {
         let contract = |what: String| PluginError::Contract { path: path.to_owned(), what };
         let exports = offer.exports(&pre).map_err(contract)?;
         let description = ask(&pre, &exports).map_err(contract)?;
-        if !is_plain_name(&description.name, MAX_NAME) {
-            return Err(contract(format!("it has no plain name: {:?}", sanitised(&description.name, MAX_NAME))));
+        if !is_name(&description.name) {
+            let name = sanitised(&description.name, MAX_NAME);
+            return Err(contract(format!("its name {name:?} is not lower-case letters, digits, `-` and `_`")));
         }
         Ok(Arc::new(Plugin {
             name: description.name.into(),
@@ -266,6 +267,11 @@ fn ask(pre: &InstancePre<Guest>, exports: &Exports) -> Result<describe::Descript
     let mut instance =
         Instance::start(pre, exports, guest, &limits, Duration::from_secs(10)).map_err(|fault| fault.to_string())?;
     instance.describe(limits.cpu).map_err(|fault| format!("it cannot describe itself: {fault}"))
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+    !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(allowed)
 }
 
 fn config_schema(text: &str) -> Result<serde_json::Value, String> {

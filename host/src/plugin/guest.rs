@@ -10,7 +10,7 @@ use wasmtime::component::{Linker, WasmStr};
 
 use super::bindings::log::Level;
 use super::limits::{Limits, Meter};
-use super::text::{is_plain_name, sanitised};
+use super::text::{is_metric_name, sanitised};
 
 const MAX_METRIC_NAME: usize = 64;
 
@@ -92,7 +92,7 @@ impl Guest {
         let names = self.metrics.len();
         let recorded = match self.metrics.get_mut(name) {
             Some(known) => known.record(metric),
-            None if names < self.limits.metric_names && is_plain_name(name, MAX_METRIC_NAME) => {
+            None if names < self.limits.metric_names && is_metric_name(name, MAX_METRIC_NAME) => {
                 self.metrics.insert(name.to_owned(), metric).is_none()
             }
             None => false,

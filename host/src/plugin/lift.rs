@@ -198,10 +198,10 @@ fn lift_byte_strings(
     rows: usize,
 ) -> Result<(OffsetBuffer<i32>, Buffer), String> {
     let (offsets, last) = lift_offsets(strings.offsets, rows)?;
-    if last > strings.data.len() {
-        return Err(format!("its offsets reach {last}, past its {} bytes of data", strings.data.len()));
+    if last != strings.data.len() {
+        return Err(format!("its offsets end at {last}, its data at {}", strings.data.len()));
     }
-    Ok((offsets, Buffer::from_vec(strings.data).slice_with_length(0, last)))
+    Ok((offsets, Buffer::from_vec(strings.data)))
 }
 
 pub(super) fn lift_strings(

@@ -33,7 +33,7 @@ pub struct Rejected {
 #[derive(Debug)]
 pub(super) struct Outcome {
     rows: usize,
-    /// `None` keeps what is not rejected.
+    /// Of those that are not rejected; `None` keeps all of them.
     keep: Option<BooleanBuffer>,
     rejections: Rejections,
     /// The plugin's columns, or its new rows.
@@ -58,11 +58,6 @@ impl Outcome {
             .map_or_else(|| Ok(Rejections::none()), |stated| Rejections::check(stated, rows, plan.rules.len()))
             .map_err(|what| format!("rejections: {what}"))?;
         let keep = keep.map(|bits| lift_bits(bits, rows)).transpose().map_err(|what| format!("keep: {what}"))?;
-        if let Some(keep) = &keep
-            && let Some(row) = rejections.rows.iter().find(|row| keep.value(**row as usize))
-        {
-            return Err(format!("row {row} is both kept and rejected"));
-        }
         let made = match (&plan.output, batch) {
             (Output::Select, None) => None,
             (Output::Select, Some(_)) => return Err("it gives columns, though it only selects rows".to_owned()),
@@ -145,11 +140,11 @@ impl Outcome {
     }
 
     fn kept(&self) -> BooleanBuffer {
-        match &self.keep {
-            Some(keep) => keep.clone(),
-            None if self.rejections.rows.is_empty() => BooleanBuffer::new_set(self.rows),
-            None => !&self.rejections.mask(self.rows),
+        let keep = self.keep.clone().unwrap_or_else(|| BooleanBuffer::new_set(self.rows));
+        if self.rejections.rows.is_empty() {
+            return keep;
         }
+        &keep & &!&self.rejections.mask(self.rows)
     }
 }
 

@@ -9,7 +9,7 @@ use super::bindings::{transform, types};
 use super::instance::StatedPlan;
 use super::rows::ColumnSource;
 use super::schema::{HOST_COLUMNS, from_contract, is_supported};
-use super::text::{is_plain_name, sanitised};
+use super::text::{is_metric_name, sanitised};
 
 const MAX_RULES: usize = 256;
 const MAX_RULE_NAME: usize = 64;
@@ -77,10 +77,10 @@ fn check_rules(rules: Vec<String>) -> Result<Vec<Arc<str>>, String> {
     }
     let mut seen = HashSet::new();
     for rule in &rules {
-        if !is_plain_name(rule, MAX_RULE_NAME) {
+        if !is_metric_name(rule, MAX_RULE_NAME) {
             return Err(format!(
-                "its rule {:?} is not a plain name: a letter, then letters, digits, `_`, `-`, `.`, at most \
-                 {MAX_RULE_NAME} bytes",
+                "its rule {:?} is not fit for a metric: lower-case letters, digits and `_`, at most {MAX_RULE_NAME} \
+                 bytes",
                 sanitised(rule, MAX_RULE_NAME)
             ));
         }
@@ -206,8 +206,8 @@ mod tests {
             (&["a", "a"], &[], transform::Output::Select, "twice"),
             (&["large"], &[], transform::Output::Select, "plugins cannot get"),
             (&[], &["r", "r"], transform::Output::Select, "two rules"),
-            (&[], &["r\n"], transform::Output::Select, "plain name"),
-            (&[], &[&long], transform::Output::Select, "plain name"),
+            (&[], &["r\n"], transform::Output::Select, "fit for a metric"),
+            (&[], &[&long], transform::Output::Select, "fit for a metric"),
             (&[], &[], changes(&["_offset"], &[]), "only the host"),
             (&[], &[], changes(&[], &["_offset"]), "the host needs"),
             (&[], &[], changes(&["c", "c"], &[]), "twice"),
