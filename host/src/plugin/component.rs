@@ -113,7 +113,9 @@ impl Engine {
         let description = ask(&pre, &exports).map_err(contract)?;
         if !is_name(&description.name) {
             let name = sanitised(&description.name, MAX_NAME);
-            return Err(contract(format!("its name {name:?} is not lower-case letters, digits, `-` and `_`")));
+            return Err(contract(format!(
+                "its name {name:?} is not lower-case letters, digits, `-` and `_`"
+            )));
         }
         Ok(Arc::new(Plugin {
             name: description.name.into(),
@@ -201,7 +203,8 @@ impl Offer {
                         (a core module without its component type exports nothing)"
                 .to_owned());
         }
-        let unlike = |error: wasmtime::Error| format!("its interfaces are not those of the contract: {error:#}");
+        let unlike =
+            |error: wasmtime::Error| format!("its interfaces are not those of the contract: {error:#}");
         let logic = match (self.transform, self.aggregate) {
             (true, false) => LogicIndices::Transform(transform::GuestIndices::new(pre).map_err(unlike)?),
             (false, true) if self.state => {
@@ -243,7 +246,10 @@ fn link(
     });
     linked.map_err(|error| PluginError::Contract {
         path: path.to_owned(),
-        what: format!("its imports are not those of the contract: {}", sanitised(&format!("{error:#}"), 1024)),
+        what: format!(
+            "its imports are not those of the contract: {}",
+            sanitised(&format!("{error:#}"), 1024)
+        ),
     })
 }
 
@@ -264,8 +270,8 @@ fn fixed_hash_seed(
 fn ask(pre: &InstancePre<Guest>, exports: &Exports) -> Result<describe::Description, String> {
     let limits = Limits { output_bytes: 1 << 20, ..Limits::default() };
     let guest = Guest::new("".into(), "describe".into(), limits.clone());
-    let mut instance =
-        Instance::start(pre, exports, guest, &limits, Duration::from_secs(10)).map_err(|fault| fault.to_string())?;
+    let mut instance = Instance::start(pre, exports, guest, &limits, Duration::from_secs(10))
+        .map_err(|fault| fault.to_string())?;
     instance.describe(limits.cpu).map_err(|fault| format!("it cannot describe itself: {fault}"))
 }
 

@@ -109,7 +109,8 @@ fn lift_values(
             let (offsets, length) = lift_offsets(offsets, rows)?;
             let values = lift_column(item, length, columns)?;
             Arc::new(
-                ListArray::try_new(item.clone(), offsets, values, nulls).map_err(|error| error.to_string())?,
+                ListArray::try_new(item.clone(), offsets, values, nulls)
+                    .map_err(|error| error.to_string())?,
             )
         }
         (DataType::Map(entries, sorted), From::Offsets(offsets)) => {

@@ -58,7 +58,9 @@ fn check_reads(names: Vec<String>, input: &Schema) -> Result<Vec<usize>, String>
     let mut reads = Vec::new();
     for name in names {
         let shown = sanitised(&name, 256);
-        let index = input.index_of(&name).map_err(|_| format!("it reads the column `{shown}`, which is not there"))?;
+        let index = input
+            .index_of(&name)
+            .map_err(|_| format!("it reads the column `{shown}`, which is not there"))?;
         let data_type = input.field(index).data_type();
         if !is_supported(data_type) {
             return Err(format!("it reads the column `{shown}`, whose type {data_type} plugins cannot get"));

@@ -117,7 +117,8 @@ impl Dice {
                 macro_rules! timestamps {
                     ($type:ty) => {
                         Arc::new(
-                            self.primitive::<$type>(length, nulls, |bits| bits as i64).with_timezone_opt(zone),
+                            self.primitive::<$type>(length, nulls, |bits| bits as i64)
+                                .with_timezone_opt(zone),
                         )
                     };
                 }
@@ -181,10 +182,9 @@ fn handed_back(column: &LoweredColumn) -> ColumnResult {
         To::Float32(values) => Back::Float32(values.to_vec()),
         To::Float64(values) => Back::Float64(values.to_vec()),
         To::Fixed(data) => Back::Fixed(data.to_vec()),
-        To::Bytes(strings) => Back::Bytes(ByteStringsResult {
-            offsets: strings.offsets.to_vec(),
-            data: strings.data.to_vec(),
-        }),
+        To::Bytes(strings) => {
+            Back::Bytes(ByteStringsResult { offsets: strings.offsets.to_vec(), data: strings.data.to_vec() })
+        }
         To::Offsets(offsets) => Back::Offsets(offsets.to_vec()),
     };
     ColumnResult { length: column.length, validity: column.validity.map(<[u8]>::to_vec), values }

@@ -21,8 +21,12 @@ struct Memory {
     changed: BTreeSet<i64>,
 }
 
-static MEMORY: Mutex<Memory> =
-    Mutex::new(Memory { behaviour: String::new(), id: -1, counts: BTreeMap::new(), changed: BTreeSet::new() });
+static MEMORY: Mutex<Memory> = Mutex::new(Memory {
+    behaviour: String::new(),
+    id: -1,
+    counts: BTreeMap::new(),
+    changed: BTreeSet::new(),
+});
 
 fn with_memory<T>(work: impl FnOnce(&mut Memory) -> T) -> T {
     work(&mut MEMORY.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
@@ -99,7 +103,10 @@ impl Aggregate for Hostile {
                 memory.changed.insert(*id);
             }
             let all = watermark.map(|_| {
-                batch(vec![memory.counts.keys().copied().collect(), memory.counts.values().copied().collect()])
+                batch(vec![
+                    memory.counts.keys().copied().collect(),
+                    memory.counts.values().copied().collect(),
+                ])
             });
             Ok(Emission { rejected: Some(rejected), batch: all })
         })

@@ -1,8 +1,6 @@
 //! The columns that the plugin gives back, and the ways to get them wrong.
 
-use crate::sluicebox::plugin::types::{
-    Batch, ByteStrings, Column, DecimalType, Field, Kind, Values,
-};
+use crate::sluicebox::plugin::types::{Batch, ByteStrings, Column, DecimalType, Field, Kind, Values};
 
 /// `text` utf8 null, `count` int64, `amount` decimal(5, 2), `tags` list of int32, `flag` boolean, `code` of 4 bytes.
 pub fn fields() -> Vec<Field> {
@@ -78,8 +76,8 @@ pub fn malform(mut batch: Batch, shape: &Shape<'_>) -> Batch {
         "no-columns-at-all" => columns.clear(),
         "offsets-descending" => {
             let mut offsets = vec![0; rows + 1];
-            offsets[1] = 2;
-            columns[TEXT].values = text(offsets, vec![b'x'; 2]);
+            offsets[rows] = -1;
+            columns[TEXT].values = text(offsets, Vec::new());
         }
         "offsets-negative" => columns[TEXT].values = text(vec![-1; rows + 1], Vec::new()),
         "offsets-from-one" => columns[TEXT].values = text(vec![1; rows + 1], vec![b'x']),
@@ -105,15 +103,20 @@ pub fn malform(mut batch: Batch, shape: &Shape<'_>) -> Batch {
         "validity-long" => columns[TEXT].validity = Some(vec![0xff; rows + 1]),
         "null-where-none-may-be" => columns[COUNT].validity = Some(vec![0; rows.div_ceil(8)]),
         "null-in-a-list" => columns[ITEM].validity = Some(vec![0; (rows * 2).div_ceil(8)]),
-        "decimal-too-large" => columns[AMOUNT].values = Values::Fixed([0xff; 15].iter().chain(&[0x7f]).copied().cycle().take(rows * 16).collect()),
+        "decimal-too-large" => {
+            columns[AMOUNT].values =
+                Values::Fixed([0xff; 15].iter().chain(&[0x7f]).copied().cycle().take(rows * 16).collect())
+        }
         "decimal-ragged" => columns[AMOUNT].values = Values::Fixed(vec![0; rows * 16 + 1]),
         "list-past-child" => columns[TAGS].values = Values::Offsets(vec![i32::MAX; rows + 1]),
-        "list-beyond-child" => columns[TAGS].values = Values::Offsets((0..=rows as i32).map(|row| row * 3).collect()),
+        "list-beyond-child" => {
+            columns[TAGS].values = Values::Offsets((0..=rows as i32).map(|row| row * 3).collect())
+        }
         "list-descending" => columns[TAGS].values = Values::Offsets((0..=rows as i32).rev().collect()),
         "child-short" => columns[ITEM].values = Values::Int32(vec![7; rows]),
         "child-claims-length" => columns[ITEM].length = u32::MAX,
         "bits-short" => columns[FLAG].values = Values::Bits(vec![]),
-        "bits-long" => columns[FLAG].values = Values::Bits(vec![0; rows]),
+        "bits-long" => columns[FLAG].values = Values::Bits(vec![0; rows.div_ceil(8) + 1]),
         "fixed-short" => columns[CODE].values = Values::Fixed(vec![0; rows * 4 - 1]),
         _ => {}
     }

@@ -2,8 +2,8 @@
 
 mod columns;
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use columns::{Shape, fields, malform, well};
 use exports::sluicebox::plugin::describe::{Description, Guest as Describe};
@@ -115,10 +115,12 @@ impl Transform for Hostile {
                 outcome = Outcome { keep: Some(vec![0xff; rows as usize + 1]), rejected: None, batch: None }
             }
             "many-rows" => {
-                outcome.batch = Some(Batch { rows: u32::MAX, columns: vec![columns::bits(u32::MAX, vec![0; 8])] })
+                outcome.batch =
+                    Some(Batch { rows: u32::MAX, columns: vec![columns::bits(u32::MAX, vec![0; 8])] })
             }
             "rows-that-keep" => {
-                outcome = Outcome { keep: Some(vec![0xff; rows.div_ceil(8) as usize]), rejected: None, batch: None }
+                outcome =
+                    Outcome { keep: Some(vec![0xff; rows.div_ceil(8) as usize]), rejected: None, batch: None }
             }
             "no-columns" => outcome.batch = None,
             "rejects-id" if has_id => {
