@@ -4,9 +4,17 @@
 
 pub mod batch;
 pub mod changes;
+pub mod cli;
+pub mod clock;
+pub mod config;
+mod crash;
+pub mod decode;
 pub mod ledger;
+pub mod pipeline;
 pub mod plugin;
 pub mod progress;
 pub mod schema;
 pub mod sink;
+pub mod source;
 pub mod state;
+pub mod telemetry;
