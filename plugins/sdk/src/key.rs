@@ -9,6 +9,13 @@ use crate::{Batch, ColumnBuilder, Error, Field, Ints, Kind, Place, Scalar, Strin
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Rc<[u8]>);
 
+impl Key {
+    /// Appends an integer column's value to a key in the making.
+    pub fn append_int(value: i64, out: &mut Vec<u8>) {
+        put_int(value, out);
+    }
+}
+
 impl Borrow<[u8]> for Key {
     fn borrow(&self) -> &[u8] {
         &self.0
@@ -75,9 +82,8 @@ impl<'a> KeyReader<'a> {
         Ok(KeyReader { parts })
     }
 
-    /// Puts the row's key in place of what `out` holds. Returns the first part that is null, if any.
-    pub fn read(&self, row: usize, out: &mut Vec<u8>) -> Option<usize> {
-        out.clear();
+    /// Appends the row's key. Returns the first part that is null, if any.
+    pub fn append(&self, row: usize, out: &mut Vec<u8>) -> Option<usize> {
         let mut null = None;
         for (i, (part, validity)) in self.parts.iter().enumerate() {
             if !validity.is_valid(row) {

@@ -155,7 +155,14 @@ fn builders(fields: &[Field]) -> Result<Vec<ColumnBuilder>, Error> {
 
 impl<K: Stored + Ord + Hash, V: Stored> State for KeyedState<K, V> {
     fn layout(&self) -> Fields {
-        Fields { key: K::fields(&self.key_shape), value: V::fields(&self.value_shape) }
+        // A key column may have the name of a value column, and the fields of a layout may not.
+        let prefixed = |prefix: &str, fields: Vec<Field>| {
+            fields.into_iter().map(|field| Field { name: format!("{prefix}_{}", field.name), ..field }).collect()
+        };
+        Fields {
+            key: prefixed("key", K::fields(&self.key_shape)),
+            value: prefixed("value", V::fields(&self.value_shape)),
+        }
     }
 
     fn changes(&mut self) -> Result<Delta, Error> {
