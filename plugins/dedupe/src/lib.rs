@@ -9,8 +9,9 @@ use std::collections::BinaryHeap;
 use sluicebox_plugin::schemars::{self, JsonSchema};
 use sluicebox_plugin::serde::Deserialize;
 use sluicebox_plugin::{
-    Batch, Bitmap, Delta, Description, Error, Fields, Key, KeyReader, KeyShape, KeyedState, Kind, Micros, Outcome, Output,
-    Place, Reads, Rejections, Schema, State, Stateful, TimeUnit, Transform, TransformPlan, is_key_kind,
+    Batch, Bitmap, Delta, Description, Error, Fields, Key, KeyReader, KeyShape, KeyedState, Kind, Micros,
+    Outcome, Output, Place, Reads, Rejections, Schema, State, Stateful, TimeUnit, Transform, TransformPlan,
+    is_key_kind,
 };
 
 /// Configuration of the deduplication.
@@ -55,14 +56,20 @@ impl Transform for Dedupe {
         for name in &config.keys {
             let place = reads.add(input, name)?;
             if !is_key_kind(place.kind()) {
-                return Err(Error::Schema(format!("column `{name}` is {:?}, which cannot be a key", place.kind())));
+                return Err(Error::Schema(format!(
+                    "column `{name}` is {:?}, which cannot be a key",
+                    place.kind()
+                )));
             }
             shape.push(sluicebox_plugin::field(name, place.kind().clone()));
             keys.push(place);
         }
         let time = reads.add(input, &config.time)?;
         if !matches!(time.kind(), Kind::Timestamp(timestamp) if timestamp.unit == TimeUnit::Microseconds) {
-            return Err(Error::Schema(format!("column `{}` is not a timestamp in microseconds", config.time)));
+            return Err(Error::Schema(format!(
+                "column `{}` is not a timestamp in microseconds",
+                config.time
+            )));
         }
         let watermark = reads.add(input, "_watermark")?;
         let within = config.within.0;
@@ -97,7 +104,8 @@ impl Transform for Dedupe {
             }
             let (time, watermark) = (times[row], watermark_of(row));
             let is_duplicate = self.seen.times.get(key.as_slice()).is_some_and(|first| {
-                let has_not_expired = watermark.is_none_or(|watermark| first.saturating_add(self.within) > watermark);
+                let has_not_expired =
+                    watermark.is_none_or(|watermark| first.saturating_add(self.within) > watermark);
                 has_not_expired && time.saturating_sub(*first) < self.within
             });
             if !is_duplicate {
@@ -157,8 +165,11 @@ impl State for Seen {
 
     fn restore(&mut self, upserts: &Batch) -> Result<(), Error> {
         self.times.restore(upserts)?;
-        self.expiries =
-            self.times.iter().map(|(key, time)| Reverse((time.saturating_add(self.within), key.clone()))).collect();
+        self.expiries = self
+            .times
+            .iter()
+            .map(|(key, time)| Reverse((time.saturating_add(self.within), key.clone())))
+            .collect();
         Ok(())
     }
 }

@@ -36,15 +36,21 @@ fn keeps_the_first_row_of_each_key_within_the_time() {
 
 #[test]
 fn a_key_expires_at_the_rows_own_watermark() {
-    let rows = [row("a", 100, None), row("a", 105, Some(109)), row("a", 105, Some(110)), row("a", 106, Some(110))];
+    let rows =
+        [row("a", 100, None), row("a", 105, Some(109)), row("a", 105, Some(110)), row("a", 106, Some(110))];
     assert_eq!(open(&["device"]).apply(&rows).unwrap().kept_rows(), [0, 2]);
 }
 
 #[test]
 fn rejects_rows_without_time_or_key() {
-    let rows = [json!({"device": "a", "n": 1}), json!({"device": "a", "at": 1}), json!({"device": "a", "n": 1, "at": 1})];
+    let rows = [
+        json!({"device": "a", "n": 1}),
+        json!({"device": "a", "at": 1}),
+        json!({"device": "a", "n": 1, "at": 1}),
+    ];
     let fates = open(&["device", "n"]).apply(&rows).unwrap();
-    let rules: Vec<(usize, &str)> = fates.rejected.iter().map(|(row, rule, _)| (*row, rule.as_str())).collect();
+    let rules: Vec<(usize, &str)> =
+        fates.rejected.iter().map(|(row, rule, _)| (*row, rule.as_str())).collect();
     assert_eq!(rules, [(0, "null_time"), (1, "null_key")]);
     assert_eq!(fates.kept_rows(), [2]);
 }
@@ -63,7 +69,9 @@ fn forgets_what_has_expired() {
 
 #[test]
 fn refuses_keys_and_times_of_the_wrong_type() {
-    let open = |config| open_transform::<Dedupe>(config, &[field("x", Kind::Float64), field("at", timestamp_micros())]).err();
+    let open = |config| {
+        open_transform::<Dedupe>(config, &[field("x", Kind::Float64), field("at", timestamp_micros())]).err()
+    };
     let float_key = json!({"keys": ["x"], "within": "1s", "time": "at"});
     assert!(matches!(open(float_key), Some(Error::Schema(_))));
     let float_time = json!({"keys": ["at"], "within": "1s", "time": "x"});

@@ -157,7 +157,10 @@ impl<K: Stored + Ord + Hash, V: Stored> State for KeyedState<K, V> {
     fn layout(&self) -> Fields {
         // A key column may have the name of a value column, and the fields of a layout may not.
         let prefixed = |prefix: &str, fields: Vec<Field>| {
-            fields.into_iter().map(|field| Field { name: format!("{prefix}_{}", field.name), ..field }).collect()
+            fields
+                .into_iter()
+                .map(|field| Field { name: format!("{prefix}_{}", field.name), ..field })
+                .collect()
         };
         Fields {
             key: prefixed("key", K::fields(&self.key_shape)),

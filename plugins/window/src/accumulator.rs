@@ -85,7 +85,9 @@ impl Accumulator {
     fn result(self) -> Scalar {
         match self {
             Accumulator::Count(count) => Scalar::Int(count),
-            Accumulator::SumOfInts { count: 0, .. } | Accumulator::SumOfInts { sum: None, .. } => Scalar::Null,
+            Accumulator::SumOfInts { count: 0, .. } | Accumulator::SumOfInts { sum: None, .. } => {
+                Scalar::Null
+            }
             Accumulator::SumOfInts { sum: Some(sum), .. } => Scalar::Int(sum),
             Accumulator::SumOfFloats { count: 0, .. } | Accumulator::Average { count: 0, .. } => Scalar::Null,
             Accumulator::SumOfFloats { sum, .. } => Scalar::Float(sum),
@@ -97,7 +99,9 @@ impl Accumulator {
     fn stored(&self) -> Vec<Scalar> {
         match self {
             Accumulator::Count(count) => vec![Scalar::Int(*count)],
-            Accumulator::SumOfInts { sum, count } => vec![sum.map_or(Scalar::Null, Scalar::Int), Scalar::Int(*count)],
+            Accumulator::SumOfInts { sum, count } => {
+                vec![sum.map_or(Scalar::Null, Scalar::Int), Scalar::Int(*count)]
+            }
             Accumulator::SumOfFloats { sum, count } | Accumulator::Average { sum, count } => {
                 vec![Scalar::Float(*sum), Scalar::Int(*count)]
             }
@@ -120,7 +124,10 @@ impl Accumulator {
     fn restore(&mut self, values: &[Scalar]) -> Option<()> {
         match (self, values) {
             (Accumulator::Count(count), [Scalar::Int(stored)]) => *count = *stored,
-            (Accumulator::SumOfInts { sum, count }, [stored @ (Scalar::Int(_) | Scalar::Null), Scalar::Int(stored_count)]) => {
+            (
+                Accumulator::SumOfInts { sum, count },
+                [stored @ (Scalar::Int(_) | Scalar::Null), Scalar::Int(stored_count)],
+            ) => {
                 *sum = if let Scalar::Int(sum) = stored { Some(*sum) } else { None };
                 *count = *stored_count;
             }

@@ -10,8 +10,8 @@ mod plan;
 use std::collections::BTreeSet;
 
 use sluicebox_plugin::{
-    Aggregate, AggregatePlan, Batch, ColumnBuilder, Delta, Description, Emission, Error, Fields, Key, KeyReader, KeyShape,
-    KeyedState, Rejections, Scalar, Schema, State, Stateful,
+    Aggregate, AggregatePlan, Batch, ColumnBuilder, Delta, Description, Emission, Error, Fields, Key,
+    KeyReader, KeyShape, KeyedState, Rejections, Scalar, Schema, State, Stateful,
 };
 
 use accumulator::Accumulators;

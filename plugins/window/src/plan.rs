@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use sluicebox_plugin::schemars::{self, JsonSchema};
 use sluicebox_plugin::serde::Deserialize;
 use sluicebox_plugin::{
-    Batch, Error, Field, Kind, Micros, Place, Reads, Scalar, Schema, TimeUnit, field, is_key_kind, timestamp_micros,
+    Batch, Error, Field, Kind, Micros, Place, Reads, Scalar, Schema, TimeUnit, field, is_key_kind,
+    timestamp_micros,
 };
 
 /// A row may fall into this many sliding windows at most.
@@ -90,7 +91,9 @@ pub fn plan(config: Config, input: &Schema) -> Result<(Plan, Vec<String>), Error
     let size = config.size.0;
     let slide = config.slide.map_or(size, |slide| slide.0);
     if slide > size || size / slide > MAX_OVERLAP {
-        return Err(Error::Config(format!("`slide` must be at most `size`, and at least a {MAX_OVERLAP}th of it")));
+        return Err(Error::Config(format!(
+            "`slide` must be at most `size`, and at least a {MAX_OVERLAP}th of it"
+        )));
     }
     let mut reads = Reads::default();
     let time = reads.add(input, &config.time)?;
@@ -104,7 +107,10 @@ pub fn plan(config: Config, input: &Schema) -> Result<(Plan, Vec<String>), Error
     for name in &config.by {
         let place = reads.add(input, name)?;
         if !is_key_kind(place.kind()) {
-            return Err(Error::Schema(format!("column `{name}` is {:?}, which cannot be grouped by", place.kind())));
+            return Err(Error::Schema(format!(
+                "column `{name}` is {:?}, which cannot be grouped by",
+                place.kind()
+            )));
         }
         output.push(field(&place.field().name, place.kind().clone()));
         by.push(place);
@@ -132,7 +138,9 @@ fn result_kind(name: &str, function: Function, kind: Option<&Kind>) -> Result<Ki
     let Some(kind) = kind else {
         return match function {
             Function::Count => Ok(Kind::Int64),
-            _ => Err(Error::Config(format!("aggregate `{name}` needs a `column`; only `count` works without"))),
+            _ => {
+                Err(Error::Config(format!("aggregate `{name}` needs a `column`; only `count` works without")))
+            }
         };
     };
     let unfit = || Error::Schema(format!("aggregate `{name}` does not work on {kind:?}"));

@@ -8,7 +8,8 @@ use crate::Window;
 const SECOND: i64 = 1_000_000;
 
 fn schema() -> Vec<Field> {
-    let mut fields = vec![field("at", timestamp_micros()), field("site", Kind::Utf8), field("n", Kind::Int64)];
+    let mut fields =
+        vec![field("at", timestamp_micros()), field("site", Kind::Utf8), field("n", Kind::Int64)];
     fields.extend(struct_field("reading", vec![vec![field("temp", Kind::Float64)]]));
     fields
 }
@@ -61,8 +62,12 @@ fn a_window_comes_out_when_the_watermark_has_passed_its_end() {
         row
     };
     let none = |n: i64| json!({"rows": 1, "readings": 0, "sum": n, "avg": null, "min": null, "max": n, "first": n, "last": n});
-    let full = json!({"rows": 4, "readings": 2, "sum": 21, "avg": 1.0, "min": 0.5, "max": 8, "first": 5, "last": 8});
-    assert_eq!(out, [expected(Value::Null, none(4)), expected(json!("a"), none(3)), expected(json!("b"), full)]);
+    let full =
+        json!({"rows": 4, "readings": 2, "sum": 21, "avg": 1.0, "min": 0.5, "max": 8, "first": 5, "last": 8});
+    assert_eq!(
+        out,
+        [expected(Value::Null, none(4)), expected(json!("a"), none(3)), expected(json!("b"), full)]
+    );
     assert_eq!(window.update(&[], Some(29 * SECOND)).unwrap().0.len(), 0, "nothing comes out twice");
     assert_eq!(window.update(&[], Some(30 * SECOND)).unwrap().0.len(), 1);
 }
@@ -71,9 +76,12 @@ fn a_window_comes_out_when_the_watermark_has_passed_its_end() {
 fn a_row_is_in_every_sliding_window_that_covers_it() {
     let config = json!({"time": "at", "size": "10s", "slide": "4s", "aggregates": [{"name": "rows", "function": "count"}]});
     let mut window = open(config);
-    let (out, _) = window.update(&[row(9, None, 0, None), row(-1, None, 0, None)], Some(1000 * SECOND)).unwrap();
-    let starts: Vec<(i64, i64)> =
-        out.iter().map(|row| (row["window_start"].as_i64().unwrap() / SECOND, row["rows"].as_i64().unwrap())).collect();
+    let (out, _) =
+        window.update(&[row(9, None, 0, None), row(-1, None, 0, None)], Some(1000 * SECOND)).unwrap();
+    let starts: Vec<(i64, i64)> = out
+        .iter()
+        .map(|row| (row["window_start"].as_i64().unwrap() / SECOND, row["rows"].as_i64().unwrap()))
+        .collect();
     assert_eq!(starts, [(-8, 1), (-4, 1), (0, 1), (4, 1), (8, 1)]);
 }
 
