@@ -85,7 +85,8 @@ impl StepCounts {
 
     /// Every row that came in has exactly one fate.
     pub fn balances(&self) -> bool {
-        self.rows_in == self.kept + self.dropped + self.late + self.rejected_total() + self.failed + self.consumed
+        self.rows_in
+            == self.kept + self.dropped + self.late + self.rejected_total() + self.failed + self.consumed
     }
 
     fn add(&mut self, other: &Self) {

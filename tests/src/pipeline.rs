@@ -126,6 +126,7 @@ impl Pipeline {
 }
 
 impl Drop for Pipeline {
+    #[expect(clippy::print_stderr, reason = "it belongs to the output of the failed test")]
     fn drop(&mut self) {
         if let Some(dir) = self.dir.take() {
             eprintln!("tables, ledger and logs are kept in {}", dir.keep().display());

@@ -24,7 +24,8 @@ impl Table {
         if !path.join("_delta_log").is_dir() {
             return Ok(None);
         }
-        let url = Url::from_directory_path(path).map_err(|()| anyhow!("{} is not absolute", path.display()))?;
+        let url =
+            Url::from_directory_path(path).map_err(|()| anyhow!("{} is not absolute", path.display()))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let opened = runtime.block_on(deltalake::open_table(url));
         let table = opened.with_context(|| format!("table {}", path.display()))?;
