@@ -3,7 +3,18 @@
 //! The binary is a thin front of this library. `ARCHITECTURE.md` says how the parts fit together.
 
 pub mod batch;
+pub mod changes;
+pub mod cli;
+pub mod clock;
+pub mod config;
+mod crash;
+pub mod decode;
 pub mod ledger;
+pub mod pipeline;
+pub mod plugin;
 pub mod progress;
 pub mod schema;
 pub mod sink;
+pub mod source;
+pub mod state;
+pub mod telemetry;

@@ -89,7 +89,7 @@ impl StepCounts {
             == self.kept + self.dropped + self.late + self.rejected_total() + self.failed + self.consumed
     }
 
-    fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         self.rows_in += other.rows_in;
         self.kept += other.kept;
         self.dropped += other.dropped;
@@ -113,7 +113,7 @@ pub struct LayerCounts {
 }
 
 impl LayerCounts {
-    fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         self.rows_in += other.rows_in;
         self.rows_out += other.rows_out;
         if self.steps.len() < other.steps.len() {

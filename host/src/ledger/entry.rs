@@ -9,6 +9,9 @@ use uuid::Uuid;
 use crate::progress::{Accounting, OffsetRange, TopicPartition};
 use crate::schema::RecordSchema;
 
+/// The layout of [`Entry`] documents that this host writes, and the only one that it reads.
+pub const FORMAT: u32 = 1;
+
 /// The number of an entry: its place in the ledger. Entry 0 is the genesis.
 pub type EntryNumber = u64;
 
@@ -26,8 +29,9 @@ pub struct Entry {
     pub body: Body,
 }
 
-/// Who wrote an entry. With the epoch it names the entry's files, so that a writer knows its own again.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// Who wrote an entry, and at which attempt. The pair names the entry's files, and a writer knows its
+/// own entry by it: one pair stands for one proposal, whatever came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Writer {
     /// Random, new for each start of a worker.
     pub incarnation: Uuid,
@@ -94,6 +98,29 @@ pub struct Epoch {
     /// For each sink that got rows: its files.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sinks: BTreeMap<String, SinkEntry>,
+    /// For each sink that the worker looked at since its last epoch: what it saw. Whoever finds less
+    /// later knows that the sink went backwards.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub seen: BTreeMap<String, SinkRecord>,
+}
+
+/// What a worker saw of a sink.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkRecord {
+    pub mark: EntryNumber,
+    #[serde(flatten)]
+    pub table: TableVersion,
+}
+
+/// Which table a sink is, and how far its own history had come; both empty for sinks that are no tables.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableVersion {
+    /// The table's own id: a table that was dropped and created again has another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The last commit of the table that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
 }
 
 /// One task's part of an epoch.
@@ -169,7 +196,7 @@ pub struct DataFile {
     pub stats: Option<String>,
 }
 
-/// Epochs that were never entered and never may be: deletion of their files follows this entry.
+/// Epochs that were never entered, and from this entry on never may be: deletion of their files follows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sweep {
     pub condemned: Vec<Writer>,

@@ -4,12 +4,14 @@
 //! worker has its own. The [`SinkApplier`] makes the files of ledger entries visible, and is driven by
 //! one worker at a time.
 
+pub mod delta;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::ledger::entry::{Entry, EntryNumber};
+use crate::ledger::entry::{Entry, EntryNumber, SinkRecord, TableVersion};
 
 /// What a sink says of itself: how far it has followed the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +54,15 @@ pub enum SinkError {
 /// - Dropping a future at any await is like a crash there: safe.
 #[async_trait]
 pub trait SinkApplier: Send {
+    /// Tells the sink what the ledger has recorded of it, before each [`mark`](SinkApplier::mark). A sink
+    /// that is a table looks at every foreign commit since then, and refuses what cannot be explained.
+    fn recorded(&mut self, _record: &SinkRecord) {}
+
+    /// Which table the last [`mark`](SinkApplier::mark) looked at: what the next entry records of it.
+    fn table(&self) -> TableVersion {
+        TableVersion::default()
+    }
+
     async fn mark(&mut self) -> Result<SinkMark, SinkError>;
 
     async fn apply(&mut self, entries: &[Arc<Entry>], to: EntryNumber) -> Result<Applied, SinkError>;

@@ -1,0 +1,303 @@
+//! From a loaded pipeline file to the parts that a worker is made of.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use object_store::ObjectStore;
+use object_store::prefix::PrefixStore;
+use uuid::Uuid;
+
+use super::plugins;
+use crate::clock::SystemClock;
+use crate::config::{self, Loaded};
+use crate::decode::event_time::EventTimeSettings;
+use crate::decode::{DecodeSettings, Policy};
+use crate::ledger::entry::{Body, Configuration, Configure, PluginReference, Writer};
+use crate::ledger::local::LocalEntries;
+use crate::ledger::{Appended, Ledger, LedgerSettings, Opening, Proposal};
+use crate::pipeline::TaskPlan;
+use crate::pipeline::blueprint::{Blueprint, TableSpec};
+use crate::pipeline::event_clock::EventTimePlan;
+use crate::pipeline::tree::{LayerSpec, LayerTree, StepSpec};
+use crate::pipeline::worker::{FailureLimits, OpenSinks, WorkerError, WorkerSettings};
+use crate::pipeline::EpochLimits;
+use crate::plugin::{Limits, OnError};
+use crate::schema::{Column, RecordSchema, parse_type};
+use crate::sink::SinkApplier;
+use crate::sink::delta::{DeltaApplier, DeltaSettings, DeltaStorage, DurableLocal};
+use crate::source::StartPosition;
+use crate::source::kafka::{BatchLimits, KafkaSettings};
+
+/// Entries that the sinks may lag behind the ledger before the source is held.
+const UNAPPLIED_ENTRIES: u64 = 1_000;
+
+/// What the pipeline file comes to once its plugins are loaded.
+pub struct Assembled {
+    pub blueprint: Blueprint,
+    pub configuration: Configuration,
+}
+
+pub fn assemble(pipeline: &Loaded) -> Result<Assembled> {
+    let engine = plugins::engine()?;
+    let file = &pipeline.pipeline;
+    let sinks: Vec<String> = sinks_in_order(pipeline).map(|sink| sink.name.clone()).collect();
+    let sink_index: HashMap<&str, usize> =
+        sinks.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
+    let mut layers: Vec<LayerSpec> = Vec::new();
+    let mut references = Vec::new();
+    for name in &pipeline.layers_parents_first {
+        let layer = &file.layers[name];
+        let mut steps = Vec::with_capacity(layer.steps.len());
+        for step in &layer.steps {
+            let plugin = plugins::load(&engine, pipeline, name, step)?;
+            references.push(PluginReference {
+                layer: name.clone(),
+                step: step.name.clone(),
+                name: plugin.name().to_string(),
+                version: plugin.version().to_owned(),
+                digest: plugin.digest().to_owned(),
+            });
+            steps.push(StepSpec {
+                name: step.name.clone(),
+                plugin,
+                config: step.config.0.clone(),
+                limits: limits(&step.limits),
+                on_error: match step.on_error {
+                    config::OnError::DeadLetter | config::OnError::Quarantine => OnError::SetAside,
+                    config::OnError::Stop => OnError::Stop,
+                },
+                quarantines_failed_rows: step.on_error == config::OnError::Quarantine,
+            });
+        }
+        layers.push(LayerSpec {
+            parent: layer.from.as_ref().and_then(|from| layers.iter().position(|layer| layer.name == *from)),
+            name: name.clone(),
+            steps,
+            positions: layer.positions,
+            quarantine_late_rows: layer.late == config::Late::Quarantine,
+            sink: sink_index[name.as_str()],
+            quarantine: sink_index.get(config::quarantine_name(name).as_str()).copied(),
+        });
+    }
+    let tables = sinks.iter().map(|name| table(pipeline, name)).collect();
+    let digests = references
+        .iter()
+        .map(|plugin| ((plugin.layer.clone(), plugin.step.clone()), plugin.digest.clone()))
+        .collect();
+    let configuration = Configuration {
+        digest: config::digest(file, &digests),
+        layers: pipeline.parents(),
+        sinks: sinks.clone(),
+        plugins: references,
+    };
+    let blueprint = Blueprint {
+        tree: Arc::new(LayerTree { layers, sinks }),
+        tables,
+        decode: decode_settings(&file.decode),
+        event_time: file.event_time.as_ref().map(|event_time| Arc::new(event_time_plan(event_time))),
+        declared: file.decode.schema.as_ref().map(declared).transpose()?,
+    };
+    Ok(Assembled { blueprint, configuration })
+}
+
+/// The dead letters first: the tree wants it so.
+pub fn sinks_in_order(pipeline: &Loaded) -> impl Iterator<Item = &config::Sink> {
+    let (dead_letters, others): (Vec<_>, Vec<_>) =
+        pipeline.sinks.iter().partition(|sink| sink.kind == config::SinkKind::DeadLetters);
+    dead_letters.into_iter().chain(others)
+}
+
+fn table(pipeline: &Loaded, sink: &str) -> TableSpec {
+    match pipeline.pipeline.layers.get(sink) {
+        Some(layer) => TableSpec {
+            partition_by: layer.sink.partition_by.clone(),
+            file_size: usize::try_from(layer.sink.file_size.as_bytes()).unwrap_or(usize::MAX),
+        },
+        None => TableSpec { partition_by: Vec::new(), file_size: 128 << 20 },
+    }
+}
+
+fn limits(limits: &config::StepLimits) -> Limits {
+    Limits {
+        memory: usize::try_from(limits.memory.as_bytes()).unwrap_or(usize::MAX),
+        cpu: limits.time.into(),
+        output_bytes: usize::try_from(limits.output.as_bytes()).unwrap_or(usize::MAX),
+        ..Limits::default()
+    }
+}
+
+fn decode_settings(decode: &config::Decode) -> DecodeSettings {
+    DecodeSettings {
+        policy: match decode.policy {
+            config::Policy::Merge => Policy::Merge,
+            config::Policy::Rescue => Policy::Rescue,
+            config::Policy::Strict => Policy::Strict,
+        },
+        max_columns: decode.max_columns as usize,
+        max_depth: decode.max_depth as usize,
+        max_record_bytes: usize::try_from(decode.max_record_bytes.as_bytes()).unwrap_or(usize::MAX),
+    }
+}
+
+fn event_time_plan(event_time: &config::EventTime) -> EventTimePlan {
+    let microseconds =
+        |period: config::Period| i64::try_from(Duration::from(period).as_micros()).unwrap_or(i64::MAX);
+    EventTimePlan {
+        path: event_time.column.split('.').map(str::to_owned).collect(),
+        settings: EventTimeSettings {
+            delay: microseconds(event_time.delay),
+            max_ahead: event_time.max_ahead.map(microseconds),
+        },
+        idle: event_time.idle.map(Duration::from),
+    }
+}
+
+fn declared(columns: &indexmap::IndexMap<String, String>) -> Result<RecordSchema> {
+    let columns = columns
+        .iter()
+        .map(|(name, of)| {
+            let data_type = parse_type(of).with_context(|| format!("decode.schema.{name}"))?;
+            Ok(Column { name: name.clone(), data_type })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let schema = RecordSchema::new(columns).context("decode.schema")?;
+    schema.check_not_reserved().context("decode.schema")?;
+    Ok(schema)
+}
+
+/// The state location, written durably.
+pub fn state_store(pipeline: &Loaded) -> Result<Arc<dyn ObjectStore>> {
+    let path = object_store::path::Path::from_absolute_path(pipeline.state.path())
+        .with_context(|| format!("state: {}", pipeline.state))?;
+    Ok(Arc::new(PrefixStore::new(DurableLocal::new(), path)))
+}
+
+pub fn ledger_folder(pipeline: &Loaded) -> PathBuf {
+    pipeline.state.path().join("ledger")
+}
+
+/// Opens the ledger, or begins it.
+pub async fn open_ledger(
+    pipeline: &Loaded,
+    configuration: &Configuration,
+    incarnation: Uuid,
+    known: Option<Uuid>,
+) -> Result<Ledger> {
+    let opening = Opening {
+        pipeline: pipeline.pipeline.id.clone(),
+        configuration: configuration.clone(),
+        incarnation,
+        new_id: Uuid::new_v4(),
+        known,
+    };
+    let store = Arc::new(LocalEntries::new(ledger_folder(pipeline)));
+    Ok(Ledger::open(store, Arc::new(SystemClock), LedgerSettings::default(), opening).await?)
+}
+
+/// Puts this configuration in force, if another one is. Workers on the other one stop.
+pub async fn put_in_force(ledger: &Ledger, configuration: &Configuration) -> Result<()> {
+    loop {
+        let state = ledger.refresh().await?;
+        if state.configuration.digest == configuration.digest {
+            return Ok(());
+        }
+        tracing::info!(digest = configuration.digest, "the configuration changed; entering it in the ledger");
+        // An incarnation of its own: the worker's proposals count from 1.
+        let writer = Writer { incarnation: Uuid::new_v4(), epoch: 1 };
+        let body = Body::Configure(Configure {
+            replaces: state.configuration.digest.clone(),
+            configuration: configuration.clone(),
+        });
+        let opened_at_ms = chrono::Utc::now().timestamp_millis();
+        match ledger.append(Proposal { writer, opened_at_ms, body }).await? {
+            Appended::Entered(_) => return Ok(()),
+            lost => tracing::debug!(?lost, "somebody else changed the configuration too"),
+        }
+    }
+}
+
+pub fn kafka_settings(pipeline: &config::Pipeline) -> KafkaSettings {
+    let kafka = &pipeline.source.kafka;
+    let batch = &pipeline.source.batch;
+    KafkaSettings {
+        brokers: kafka.brokers.clone(),
+        topics: kafka.topics.clone(),
+        group_id: format!("sluicebox-{}", pipeline.id),
+        start: match kafka.start {
+            config::Start::Earliest => StartPosition::Earliest,
+            config::Start::Latest => StartPosition::Latest,
+            config::Start::Timestamp(time) => StartPosition::Timestamp(time.as_milliseconds()),
+        },
+        skip_lost_offsets: kafka.on_lost_offsets == config::OnLostOffsets::Skip,
+        overrides: kafka
+            .settings
+            .iter()
+            .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+            .collect::<BTreeMap<_, _>>(),
+        batch: BatchLimits {
+            rows: batch.rows as usize,
+            bytes: usize::try_from(batch.bytes.as_bytes()).unwrap_or(usize::MAX),
+            time: batch.time.into(),
+        },
+        prefetch_bytes: usize::try_from(pipeline.memory.in_flight.as_bytes()).unwrap_or(usize::MAX),
+    }
+}
+
+pub fn worker_settings(pipeline: &config::Pipeline, until_caught_up: bool) -> WorkerSettings {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    WorkerSettings {
+        source: kafka_settings(pipeline),
+        threads: pipeline.threads.map_or(cores, |threads| threads as usize),
+        in_flight_bytes: usize::try_from(pipeline.memory.in_flight.as_bytes()).unwrap_or(usize::MAX),
+        epoch_interval: pipeline.epoch.interval.into(),
+        epoch_limits: EpochLimits {
+            rows: pipeline.epoch.rows,
+            bytes: usize::try_from(pipeline.epoch.bytes.as_bytes()).unwrap_or(usize::MAX),
+        },
+        until_caught_up,
+        unapplied_entries: UNAPPLIED_ENTRIES,
+        failures: FailureLimits {
+            max_share: pipeline.failures.max_share,
+            min_rows: pipeline.failures.min_rows,
+        },
+    }
+}
+
+pub fn table_storages(pipeline: &Loaded) -> Result<Vec<DeltaStorage>> {
+    sinks_in_order(pipeline)
+        .map(|sink| Ok(DeltaStorage::open(&sink.location.url(), BTreeMap::new())?))
+        .collect()
+}
+
+/// Opens the Delta tables of a pipeline, or creates them.
+pub struct DeltaTables {
+    pub pipeline: String,
+    pub ledger: Ledger,
+    pub sinks: Vec<config::Sink>,
+    pub storages: Vec<DeltaStorage>,
+    pub plugins: Vec<PluginReference>,
+}
+
+#[async_trait]
+impl OpenSinks for DeltaTables {
+    async fn open(&mut self, plan: &TaskPlan) -> Result<Vec<(String, Box<dyn SinkApplier>)>, WorkerError> {
+        let state = self.ledger.state();
+        let mut appliers: Vec<(String, Box<dyn SinkApplier>)> = Vec::new();
+        for ((sink, storage), layout) in self.sinks.iter().zip(&self.storages).zip(plan.layouts.iter()) {
+            let since = state.sinks.get(&sink.name).map_or(0, |sink| sink.since);
+            let settings = DeltaSettings {
+                plugins: self.plugins.clone(),
+                ..DeltaSettings::new(&self.pipeline, &sink.name, sink.location.url(), state.ledger, since)
+            };
+            let applier = DeltaApplier::open(settings, storage, &layout.partitioning, |schema| Ok(schema.to_arrow().as_ref().clone()))
+                .await
+                .map_err(|error| WorkerError::Sink { sink: sink.name.clone(), what: error.to_string() })?;
+            appliers.push((sink.name.clone(), Box::new(applier)));
+        }
+        Ok(appliers)
+    }
+}

@@ -1,0 +1,122 @@
+//! The commands: from the pipeline file to parts that run, and back to what a person reads.
+
+mod assemble;
+mod audit;
+mod check;
+mod ledger;
+mod plugins;
+mod run;
+mod tables;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+/// Kafka to Delta Lake, through WebAssembly components, exactly once.
+///
+/// Exit codes: 0 all is well; 1 the pipeline stopped, or a check failed; 2 the command line or the pipeline
+/// file is wrong.
+#[derive(Debug, Parser)]
+#[command(name = "sluicebox", version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a pipeline until it is stopped (SIGTERM or SIGINT enters the open epoch and leaves).
+    Run(RunArguments),
+    /// Checks everything without writing: the file, the plugins, the schema of every layer, broker and storage.
+    Check(PipelineFile),
+    /// Shows or audits the pipeline's ledger.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Shows the pipeline's tables: rows, version, columns, first rows.
+    Tables {
+        #[command(flatten)]
+        pipeline: PipelineFile,
+        /// Rows to show of each table.
+        #[arg(long, default_value_t = 5)]
+        rows: usize,
+    },
+    /// Prints the JSON Schema of pipeline files, for editors.
+    Schema,
+}
+
+#[derive(Debug, Args)]
+struct PipelineFile {
+    /// The pipeline file.
+    #[arg(short, long = "file", value_name = "PIPELINE.yaml")]
+    file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    #[command(flatten)]
+    pipeline: PipelineFile,
+    /// Stop once everything is committed that was in the topics at the start.
+    #[arg(long)]
+    until_caught_up: bool,
+    /// The form of the logs on standard error.
+    #[arg(long, value_enum, default_value = "human")]
+    log_format: crate::telemetry::LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum LedgerCommand {
+    /// Shows entries: who, when, ranges, rows, and what each sink has applied.
+    Show {
+        #[command(flatten)]
+        pipeline: PipelineFile,
+        /// How many of the last entries.
+        #[arg(long, default_value_t = 20)]
+        last: u64,
+    },
+    /// Checks that all sums balance, every listed file exists, and every sink's mark is explained.
+    Audit(PipelineFile),
+}
+
+/// Runs the command and says how it went. Errors are printed, never with a backtrace.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match dispatch(arguments.command) {
+        Ok(code) => code,
+        Err(error) => {
+            print_error(&format!("{error:#}"));
+            let is_usage = error.downcast_ref::<crate::config::ConfigError>().is_some();
+            ExitCode::from(if is_usage { 2 } else { 1 })
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Run(arguments) => run::run(&arguments).await,
+            Command::Check(pipeline) => check::check(&pipeline.file).await,
+            Command::Ledger(LedgerCommand::Show { pipeline, last }) => {
+                ledger::show(&pipeline.file, last).await
+            }
+            Command::Ledger(LedgerCommand::Audit(pipeline)) => audit::audit(&pipeline.file).await,
+            Command::Tables { pipeline, rows } => tables::show(&pipeline.file, rows).await,
+            Command::Schema => {
+                print(&serde_json::to_string_pretty(&crate::config::json_schema())?);
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "what a command answers goes to standard output")]
+fn print(line: &str) {
+    println!("{line}");
+}
+
+#[expect(clippy::print_stderr, reason = "errors of a command go to standard error")]
+fn print_error(line: &str) {
+    eprintln!("error: {line}");
+}

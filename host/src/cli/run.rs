@@ -1,0 +1,70 @@
+//! `sluicebox run`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+use uuid::Uuid;
+
+use super::assemble::{self, DeltaTables};
+use super::{RunArguments, print};
+use crate::config;
+use crate::pipeline::worker::{Worker, WorkerParts};
+use crate::telemetry::{self, Health, Metrics};
+
+pub async fn run(arguments: &RunArguments) -> Result<ExitCode> {
+    telemetry::start_logs(arguments.log_format)?;
+    let pipeline = config::load(&arguments.pipeline.file)?;
+    let assembled = assemble::assemble(&pipeline)?;
+    let incarnation = Uuid::new_v4();
+    let ledger = assemble::open_ledger(&pipeline, &assembled.configuration, incarnation, None).await?;
+    assemble::put_in_force(&ledger, &assembled.configuration).await?;
+    let metrics = Arc::new(Metrics::new(assembled.blueprint.tree.step_names()));
+    let health = Arc::new(Health::new(metrics.clone()));
+    let http = match pipeline.pipeline.http {
+        Some(address) => Some(telemetry::serve(address.socket(), metrics.clone(), health.clone()).await?),
+        None => None,
+    };
+    let storages = assemble::table_storages(&pipeline)?;
+    let tables = DeltaTables {
+        pipeline: pipeline.pipeline.id.clone(),
+        ledger: ledger.clone(),
+        sinks: assemble::sinks_in_order(&pipeline).cloned().collect(),
+        storages: storages.clone(),
+        plugins: assembled.configuration.plugins.clone(),
+    };
+    let parts = WorkerParts {
+        ledger,
+        incarnation,
+        configuration: assembled.configuration.digest,
+        blueprint: assembled.blueprint,
+        state: assemble::state_store(&pipeline)?,
+        tables: storages.iter().map(|storage| storage.table_store()).collect(),
+        open_sinks: Box::new(tables),
+        metrics,
+        health,
+    };
+    let settings = assemble::worker_settings(&pipeline.pipeline, arguments.until_caught_up);
+    let worker = Worker::start(settings, parts).await?;
+    info!(pipeline = pipeline.pipeline.id, %incarnation, "running");
+    let summary = worker.run(stop_signal()?).await?;
+    print(&summary.to_string());
+    if let Some(http) = http {
+        http.stop().await;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn stop_signal() -> Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("stopping: the open epoch is entered first");
+    })
+}

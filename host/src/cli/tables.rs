@@ -1,0 +1,39 @@
+//! `sluicebox tables`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use arrow::util::pretty::pretty_format_batches;
+
+use super::{assemble, print};
+use crate::config;
+use crate::sink::delta;
+
+pub async fn show(file: &Path, rows: usize) -> Result<ExitCode> {
+    let pipeline = config::load(file)?;
+    let storages = assemble::table_storages(&pipeline)?;
+    for (sink, storage) in assemble::sinks_in_order(&pipeline).zip(&storages) {
+        let found = delta::inspect(storage, &pipeline.pipeline.id, &sink.name, rows).await;
+        let Some(table) = found.with_context(|| sink.name.clone())? else {
+            print(&format!("{}: no table yet at {}\n", sink.name, sink.location));
+            continue;
+        };
+        print(&format!(
+            "{}: {} rows in {} files, version {}, at {}",
+            sink.name,
+            table.rows,
+            table.files.len(),
+            table.version,
+            sink.location
+        ));
+        let columns: Vec<String> =
+            table.columns.iter().map(|(name, of)| format!("{name} {of}")).collect();
+        print(&format!("  columns: {}", columns.join(", ")));
+        if table.sample.num_rows() > 0 {
+            print(&pretty_format_batches(&[table.sample])?.to_string());
+        }
+        print("");
+    }
+    Ok(ExitCode::SUCCESS)
+}

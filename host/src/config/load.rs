@@ -1,0 +1,113 @@
+//! From the file to a pipeline that can be run.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::document::Node;
+use super::error::{ConfigError, DocumentPath, Problem};
+use super::interpolate::{Variables, interpolate};
+use super::location::Location;
+use super::pipeline::{Pipeline, Step};
+use super::sinks::{self, Sink};
+use super::{dotenv, graph, typed, validate};
+
+/// A valid pipeline, with everything in it that depends on where the file lies.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// Absolute.
+    pub file: PathBuf,
+    /// The folder of the file: relative paths start here.
+    pub directory: PathBuf,
+    pub pipeline: Pipeline,
+    pub state: Location,
+    /// In the order of the file, each layer's own before its quarantine, dead letters last.
+    pub sinks: Vec<Sink>,
+    /// The layers' names, each after its parent.
+    pub layers_parents_first: Vec<String>,
+}
+
+/// Where a step's component comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PluginSource {
+    Bundled(String),
+    File(PathBuf),
+}
+
+impl Loaded {
+    /// Each layer's parent; `None` where it reads the decoded records.
+    pub fn parents(&self) -> BTreeMap<String, Option<String>> {
+        graph::parents(&self.pipeline)
+    }
+
+    pub fn plugin_source(&self, step: &Step) -> PluginSource {
+        if step.plugin.ends_with(".wasm") {
+            return PluginSource::File(self.directory.join(&step.plugin));
+        }
+        PluginSource::Bundled(step.plugin.clone())
+    }
+
+    pub fn sink(&self, name: &str) -> Option<&Sink> {
+        self.sinks.iter().find(|sink| sink.name == name)
+    }
+}
+
+/// Reads and checks a pipeline file. References are resolved from the process environment, then from `.env`
+/// beside the file.
+pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    load_with(file, environment)
+}
+
+/// [`load`] with another process environment.
+pub fn load_with(
+    file: &Path,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { file: file.to_owned(), source };
+    let text = std::fs::read_to_string(file).map_err(unreadable)?;
+    // Links are not followed: where files are mounted through them, the folder is the link's.
+    let absolute = std::path::absolute(file).map_err(unreadable)?;
+    let directory = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+    let variables = Variables::new(environment, read_dotenv(&directory.join(".env"))?);
+
+    let invalid = |problems| ConfigError::Invalid { file: file.to_owned(), problems };
+    let mut document = Node::parse(&text).map_err(|problem| invalid(vec![problem]))?;
+    let problems = interpolate(&mut document, &variables, &directory);
+    if !problems.is_empty() {
+        return Err(invalid(problems));
+    }
+    let pipeline: Pipeline = typed::read(&document).map_err(|problem| invalid(vec![problem]))?;
+
+    let mut found = validate::check(&pipeline);
+    let (sinks, state) = sinks::resolve(&pipeline, &directory, &mut found);
+    let mut problems: Vec<Problem> = found
+        .list
+        .into_iter()
+        .map(|(path, message)| Problem { position: Some(document.position_of(&path)), path, message })
+        .collect();
+    problems.sort_by_key(|problem| problem.position);
+    match state {
+        Some(state) if problems.is_empty() => {
+            let layers_parents_first = graph::parents_first(&pipeline);
+            Ok(Loaded { file: absolute, directory, pipeline, state, sinks, layers_parents_first })
+        }
+        _ => Err(invalid(problems)),
+    }
+}
+
+fn read_dotenv(file: &Path) -> Result<Vec<(String, String)>, ConfigError> {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(ConfigError::Unreadable { file: file.to_owned(), source }),
+    };
+    dotenv::parse(&text).map_err(|line| {
+        let problem = Problem {
+            path: DocumentPath::default(),
+            position: Some(super::Position { line: line as u64, column: 1 }),
+            message: "not of the form `NAME=value` (quote a value that holds quotes)".to_owned(),
+        };
+        ConfigError::Invalid { file: file.to_owned(), problems: vec![problem] }
+    })
+}

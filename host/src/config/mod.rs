@@ -1,0 +1,36 @@
+//! The pipeline file: its types, how it is read, and what is checked before anything starts.
+//!
+//! The file is parsed into a tree of located nodes, references such as `${VARIABLE}` are replaced in its
+//! scalars, the types are read from the tree, and the whole is validated. So every error has a place, and no
+//! interpolated value can change the structure.
+
+mod digest;
+mod document;
+mod dotenv;
+mod error;
+mod graph;
+mod http;
+mod interpolate;
+mod json_schema;
+mod load;
+mod location;
+mod pipeline;
+mod secret;
+mod sinks;
+mod typed;
+mod units;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+pub use digest::{StepName, digest};
+pub use error::{ConfigError, DocumentPath, Position, Problem, Segment};
+pub use http::HttpAddress;
+pub use json_schema::json_schema;
+pub use load::{Loaded, PluginSource, load, load_with};
+pub use location::{Location, LocationError};
+pub use pipeline::*;
+pub use secret::{PluginConfig, Secret};
+pub use sinks::{DEAD_LETTERS, Sink, SinkKind, quarantine_name};
+pub use units::{ByteSize, Period, Timestamp, UnitError};

@@ -1,0 +1,354 @@
+//! The pipeline file, as serde reads it. Nothing here has behaviour: defaults and shapes only.
+//! [`load`](super::load) reads, interpolates and validates it.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::http::HttpAddress;
+use super::secret::{PluginConfig, Secret};
+use super::units::{ByteSize, Period, Timestamp};
+
+/// A Sluicebox pipeline: a source, a tree of layers, a state location.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    /// Names the pipeline for good: its ledger, its marks in the tables and its consumer group hang on it.
+    #[schemars(regex(pattern = r"^[a-z0-9._-]{1,100}$"))]
+    pub id: String,
+    pub source: Source,
+    #[serde(default)]
+    pub decode: Decode,
+    /// Where rows get their event time from. Without it, rows have none and nothing is late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_time: Option<EventTime>,
+    #[serde(default)]
+    pub epoch: EpochLimits,
+    /// Where the ledger and the state of stateful steps live: a path relative to this file, or a URL.
+    pub state: String,
+    /// Where records go that cannot be decoded, or that break a plugin.
+    pub dead_letters: SideTable,
+    /// The layers by name. Each has steps and one sink, and reads from another layer or from the source.
+    pub layers: IndexMap<String, Layer>,
+    #[serde(default)]
+    pub failures: FailureLimits,
+    /// Threads that process partitions; as many as the machine has cores, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub threads: Option<u32>,
+    #[serde(default)]
+    pub memory: Memory,
+    /// Where `/metrics` and `/health` are served: `9187` (on loopback) or `0.0.0.0:9187`. Off if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpAddress>,
+}
+
+/// Where records come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    pub kafka: KafkaSource,
+    #[serde(default)]
+    pub batch: BatchLimits,
+}
+
+/// A Kafka consumer group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KafkaSource {
+    /// Bootstrap servers, `host:port`, separated by commas.
+    pub brokers: String,
+    #[schemars(length(min = 1))]
+    pub topics: Vec<String>,
+    /// Where partitions start that the pipeline has never read.
+    #[serde(default)]
+    pub start: Start,
+    #[serde(default)]
+    pub on_lost_offsets: OnLostOffsets,
+    /// Settings of librdkafka, by librdkafka's names.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub settings: IndexMap<String, Secret>,
+}
+
+/// Where a partition starts that the pipeline has never read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    #[default]
+    Earliest,
+    /// The end of the partition when the pipeline first sees it, resolved once.
+    Latest,
+    /// The first record at or after a time.
+    Timestamp(Timestamp),
+}
+
+/// What to do when the broker no longer has the records at the position that is next.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLostOffsets {
+    /// Stop the pipeline, and say how much is gone.
+    #[default]
+    Stop,
+    /// Go on at the first record that is left, and count what is gone.
+    Skip,
+}
+
+/// How large a batch of one partition grows before it is processed. Decides speed, never results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchLimits {
+    #[schemars(range(min = 1))]
+    pub rows: u32,
+    pub bytes: ByteSize,
+    pub time: Period,
+}
+
+impl Default for BatchLimits {
+    fn default() -> Self {
+        Self { rows: 8192, bytes: ByteSize::mebibytes(4), time: Period::milliseconds(100) }
+    }
+}
+
+/// How payloads become rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Decode {
+    pub format: Format,
+    pub policy: Policy,
+    /// Columns beyond this number are kept in `_rescued`.
+    #[schemars(range(min = 1))]
+    pub max_columns: u32,
+    /// Payloads nested deeper are dead letters.
+    #[schemars(range(min = 1))]
+    pub max_depth: u32,
+    /// Larger payloads are dead letters.
+    pub max_record_bytes: ByteSize,
+    /// The columns, in order, with their types: `int64`, `struct<a: float64, b: list<utf8>>`. Inferred if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<IndexMap<String, String>>,
+}
+
+impl Default for Decode {
+    fn default() -> Self {
+        Self {
+            format: Format::Json,
+            policy: Policy::Merge,
+            max_columns: 1000,
+            max_depth: 32,
+            max_record_bytes: ByteSize::mebibytes(1),
+            schema: None,
+        }
+    }
+}
+
+/// The format of payloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// One JSON object per record.
+    Json,
+}
+
+/// What happens to fields that the schema does not have, or has with another type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// The schema grows: new nullable columns, safe widening. What cannot be merged is rescued.
+    Merge,
+    /// The schema stays; such fields are kept as JSON in `_rescued`.
+    Rescue,
+    /// The record is a dead letter.
+    Strict,
+}
+
+/// Where rows get their event time from, and how long rows are waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventTime {
+    /// A timestamp column of the decoded records.
+    pub column: String,
+    /// The watermark follows the largest event time seen at this distance.
+    pub delay: Period,
+    /// A partition without records for so long lets its watermark follow the wall clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Period>,
+    /// Event times further ahead of the wall clock do not move the watermark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_ahead: Option<Period>,
+}
+
+/// When an epoch closes: whichever limit is reached first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EpochLimits {
+    pub interval: Period,
+    #[schemars(range(min = 1))]
+    pub rows: u64,
+    pub bytes: ByteSize,
+}
+
+impl Default for EpochLimits {
+    fn default() -> Self {
+        Self { interval: Period::seconds(10), rows: 1_000_000, bytes: ByteSize::mebibytes(256) }
+    }
+}
+
+/// A table beside the layers' own: of dead letters, or a quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SideTable {
+    /// A Delta table: a path relative to this file, or a URL.
+    pub delta: String,
+}
+
+/// A named stage: an ordered list of steps, then one sink.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    /// The layer whose rows this one gets; the decoded records if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Whether rows carry `_topic`, `_partition`, `_offset`, `_timestamp` and `_key` into the sink.
+    #[serde(default = "yes")]
+    pub positions: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
+    /// Where rejected rows go, with the step, the rule and the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<SideTable>,
+    /// What happens to rows behind the watermark in steps that aggregate.
+    #[serde(default)]
+    pub late: Late,
+    pub sink: DeltaSink,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Late rows are counted whatever happens to them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Late {
+    #[default]
+    Drop,
+    Quarantine,
+}
+
+/// One plugin with its configuration and limits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Unique within the layer.
+    pub name: String,
+    /// The name of a bundled plugin, or the path of a component, ending in `.wasm`, relative to this file.
+    pub plugin: String,
+    /// The SHA-256 that the component must have, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9a-fA-F]{64}$"))]
+    pub sha256: Option<String>,
+    /// Whatever the plugin asks for.
+    #[serde(default)]
+    pub config: PluginConfig,
+    #[serde(default)]
+    pub on_error: OnError,
+    #[serde(default)]
+    pub limits: StepLimits,
+}
+
+/// What happens to rows that break the plugin (trap, time-out, memory), or for which it returns a `data` error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    #[default]
+    DeadLetter,
+    Quarantine,
+    /// Stop the pipeline.
+    Stop,
+}
+
+/// What one instance of a plugin may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StepLimits {
+    /// Linear memory, for each partition.
+    pub memory: ByteSize,
+    /// CPU time of one call.
+    pub time: Period,
+    /// What one call may give back.
+    pub output: ByteSize,
+}
+
+impl Default for StepLimits {
+    fn default() -> Self {
+        Self { memory: ByteSize::mebibytes(64), time: Period::seconds(2), output: ByteSize::mebibytes(256) }
+    }
+}
+
+/// A Delta table that gets a layer's rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeltaSink {
+    /// The table: a path relative to this file, or a URL.
+    pub delta: String,
+    /// Columns of the rows, or `date` and `hour`, which are derived from the event time (from the
+    /// record's timestamp where there is none).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partition_by: Vec<String>,
+    /// A data file is closed at about this size.
+    #[serde(default = "default_file_size")]
+    pub file_size: ByteSize,
+    #[serde(default)]
+    pub mode: Mode,
+    /// The columns that name a row, for `mode: upsert`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<String>,
+    /// The column whose largest value wins between rows of one key, for `mode: upsert`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_by: Option<String>,
+}
+
+fn default_file_size() -> ByteSize {
+    ByteSize::mebibytes(128)
+}
+
+/// How rows enter a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    #[default]
+    Append,
+    /// A row replaces the row of the same `key`.
+    Upsert,
+}
+
+/// The share of rows that may fail in a step before the pipeline stops rather than hide a broken plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FailureLimits {
+    /// Above 0, at most 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub max_share: f64,
+    /// The share is not judged before so many rows.
+    pub min_rows: u64,
+}
+
+impl Default for FailureLimits {
+    fn default() -> Self {
+        Self { max_share: 0.5, min_rows: 1000 }
+    }
+}
+
+/// What the worker may hold in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Memory {
+    /// Records fetched and not yet processed; beyond this the source is paused.
+    pub in_flight: ByteSize,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { in_flight: ByteSize::mebibytes(64) }
+    }
+}

@@ -1,0 +1,272 @@
+//! What the types alone cannot say: names, ranges, and what belongs together. Everything is checked, so
+//! that one look at the messages is enough.
+
+use std::collections::HashSet;
+
+use super::error::DocumentPath;
+use super::pipeline::{DeltaSink, KafkaSource, Late, Layer, Mode, OnError, Pipeline, Step};
+use super::units::{ByteSize, Period};
+use super::{graph, sinks};
+
+/// Columns that the host makes. They cannot be declared.
+const HOST_COLUMNS: [&str; 7] =
+    ["_topic", "_partition", "_offset", "_timestamp", "_key", "_watermark", "_rescued"];
+
+/// Settings of librdkafka on which the guarantees hang.
+const OWNED_SETTINGS: [&str; 7] = [
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "group.id",
+    "metadata.broker.list",
+    "partition.assignment.strategy",
+];
+
+/// What was found wrong, by place.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) list: Vec<(DocumentPath, String)>,
+}
+
+impl Findings {
+    pub(super) fn add(&mut self, path: DocumentPath, message: impl Into<String>) {
+        self.list.push((path, message.into()));
+    }
+
+    fn expect(&mut self, holds: bool, path: DocumentPath, message: &str) {
+        if !holds {
+            self.add(path, message);
+        }
+    }
+
+    fn above_zero(&mut self, value: impl IsZero, path: DocumentPath) {
+        self.expect(!value.is_zero(), path, "must be above zero");
+    }
+}
+
+trait IsZero {
+    fn is_zero(&self) -> bool;
+}
+
+impl IsZero for u32 {
+    fn is_zero(&self) -> bool {
+        *self == 0
+    }
+}
+
+impl IsZero for u64 {
+    fn is_zero(&self) -> bool {
+        *self == 0
+    }
+}
+
+impl IsZero for ByteSize {
+    fn is_zero(&self) -> bool {
+        self.as_bytes() == 0
+    }
+}
+
+impl IsZero for Period {
+    fn is_zero(&self) -> bool {
+        self.as_milliseconds() == 0
+    }
+}
+
+/// Checks everything but the locations, which [`sinks`] resolves and compares.
+pub(super) fn check(pipeline: &Pipeline) -> Findings {
+    let mut found = Findings::default();
+    let root = DocumentPath::default();
+    let id_fits = (1..=100).contains(&pipeline.id.len())
+        && pipeline.id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.'));
+    found.expect(id_fits, root.key("id"), "an id is 1 to 100 of the characters a-z, 0-9, `-`, `_` and `.`");
+    check_kafka(&pipeline.source.kafka, &root.key("source").key("kafka"), &mut found);
+    check_limits(pipeline, &mut found);
+    check_decode(pipeline, &mut found);
+    let layers = root.key("layers");
+    found.expect(!pipeline.layers.is_empty(), layers.clone(), "a pipeline needs at least one layer");
+    for (name, layer) in &pipeline.layers {
+        let path = layers.key(name);
+        found.expect(
+            is_name(name) && name != sinks::DEAD_LETTERS,
+            path.clone(),
+            "a layer's name starts with a letter and goes on with letters, digits, `-` and `_`; `dead_letters` is taken",
+        );
+        check_layer(layer, &path, pipeline.event_time.is_some(), &mut found);
+    }
+    graph::check(pipeline, &mut found);
+    found
+}
+
+fn check_kafka(kafka: &KafkaSource, path: &DocumentPath, found: &mut Findings) {
+    found.expect(
+        kafka.brokers.split(',').all(|broker| !broker.trim().is_empty()),
+        path.key("brokers"),
+        "brokers are `host:port`, separated by commas",
+    );
+    let topics = path.key("topics");
+    found.expect(!kafka.topics.is_empty(), topics.clone(), "give at least one topic");
+    let mut seen = HashSet::new();
+    for (index, topic) in kafka.topics.iter().enumerate() {
+        let fits = (1..=249).contains(&topic.len())
+            && topic.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+        found.expect(
+            fits,
+            topics.index(index),
+            "a topic's name is 1 to 249 of the characters A-Z, a-z, 0-9, `.`, `_` and `-`",
+        );
+        found.expect(seen.insert(topic), topics.index(index), "the topic is listed twice");
+    }
+    for name in kafka.settings.keys() {
+        found.expect(
+            !OWNED_SETTINGS.contains(&name.as_str()),
+            path.key("settings").key(name),
+            "Sluicebox sets this itself, because its guarantees hang on it: remove it (brokers go into `brokers`, \
+             the group follows from `id`, the start from `start`)",
+        );
+    }
+}
+
+fn check_limits(pipeline: &Pipeline, found: &mut Findings) {
+    let root = DocumentPath::default();
+    let (batch, path) = (&pipeline.source.batch, root.key("source").key("batch"));
+    found.above_zero(batch.rows, path.key("rows"));
+    found.above_zero(batch.bytes, path.key("bytes"));
+    found.above_zero(batch.time, path.key("time"));
+    let (epoch, path) = (&pipeline.epoch, root.key("epoch"));
+    found.above_zero(epoch.interval, path.key("interval"));
+    found.above_zero(epoch.rows, path.key("rows"));
+    found.above_zero(epoch.bytes, path.key("bytes"));
+    if let Some(threads) = pipeline.threads {
+        found.above_zero(threads, root.key("threads"));
+    }
+    found.expect(
+        pipeline.memory.in_flight >= batch.bytes,
+        root.key("memory").key("in_flight"),
+        "must hold at least one batch: not below `source.batch.bytes`",
+    );
+    let share = pipeline.failures.max_share;
+    found.expect(
+        share > 0.0 && share <= 1.0,
+        root.key("failures").key("max_share"),
+        "must be above 0 and at most 1",
+    );
+}
+
+fn check_decode(pipeline: &Pipeline, found: &mut Findings) {
+    let (decode, path) = (&pipeline.decode, DocumentPath::default().key("decode"));
+    found.above_zero(decode.max_columns, path.key("max_columns"));
+    found.above_zero(decode.max_depth, path.key("max_depth"));
+    found.above_zero(decode.max_record_bytes, path.key("max_record_bytes"));
+    if let Some(columns) = &decode.schema {
+        let path = path.key("schema");
+        found.expect(
+            columns.len() <= decode.max_columns as usize,
+            path.clone(),
+            "declares more columns than `decode.max_columns`",
+        );
+        for (name, data_type) in columns {
+            let taken = name.is_empty() || HOST_COLUMNS.contains(&name.as_str());
+            found.expect(!taken, path.key(name), "Sluicebox makes columns of this name itself");
+            found.expect(!data_type.is_empty(), path.key(name), "give the column's type, as in `int64`");
+        }
+    }
+    if let Some(event_time) = &pipeline.event_time {
+        let path = DocumentPath::default().key("event_time");
+        let declared = decode.schema.as_ref().is_none_or(|columns| columns.contains_key(&event_time.column));
+        found.expect(declared, path.key("column"), "`decode.schema` has no such column");
+        for (key, period) in [("idle", event_time.idle), ("max_ahead", event_time.max_ahead)] {
+            if let Some(period) = period {
+                found.above_zero(period, path.key(key));
+            }
+        }
+    }
+}
+
+fn check_layer(layer: &Layer, path: &DocumentPath, has_event_time: bool, found: &mut Findings) {
+    let mut names = HashSet::new();
+    for (index, step) in layer.steps.iter().enumerate() {
+        let path = path.key("steps").index(index);
+        found.expect(
+            names.insert(&step.name),
+            path.key("name"),
+            "another step of the layer has this name: give each its own",
+        );
+        check_step(step, &path, found);
+        found.expect(
+            step.on_error != OnError::Quarantine || layer.quarantine.is_some(),
+            path.key("on_error"),
+            "the layer has no `quarantine`: add one, or choose `dead_letter` or `stop`",
+        );
+    }
+    if layer.late == Late::Quarantine {
+        found.expect(
+            layer.quarantine.is_some(),
+            path.key("late"),
+            "the layer has no `quarantine`: add one, or choose `drop`",
+        );
+        found.expect(
+            has_event_time,
+            path.key("late"),
+            "nothing is late without event time: add `event_time`, or remove `late`",
+        );
+    }
+    check_sink(&layer.sink, &path.key("sink"), found);
+}
+
+fn check_step(step: &Step, path: &DocumentPath, found: &mut Findings) {
+    found.expect(
+        is_name(&step.name),
+        path.key("name"),
+        "a step's name starts with a letter and goes on with letters, digits, `-` and `_`",
+    );
+    found.expect(
+        is_name(&step.plugin) || step.plugin.ends_with(".wasm"),
+        path.key("plugin"),
+        "give the name of a bundled plugin, or the path of a component, ending in `.wasm`",
+    );
+    if let Some(pin) = &step.sha256 {
+        let fits = pin.len() == 64 && pin.bytes().all(|byte| byte.is_ascii_hexdigit());
+        found.expect(fits, path.key("sha256"), "a SHA-256 is 64 hexadecimal digits");
+    }
+    let limits = path.key("limits");
+    found.above_zero(step.limits.memory, limits.key("memory"));
+    found.above_zero(step.limits.time, limits.key("time"));
+    found.above_zero(step.limits.output, limits.key("output"));
+}
+
+fn check_sink(sink: &DeltaSink, path: &DocumentPath, found: &mut Findings) {
+    found.above_zero(sink.file_size, path.key("file_size"));
+    for (key, columns) in [("partition_by", &sink.partition_by), ("key", &sink.key)] {
+        let mut seen = HashSet::new();
+        for (index, column) in columns.iter().enumerate() {
+            let new = !column.is_empty() && seen.insert(column);
+            found.expect(new, path.key(key).index(index), "each column is named, and only once");
+        }
+    }
+    match sink.mode {
+        Mode::Upsert => {
+            found.expect(!sink.key.is_empty(), path.key("key"), "`mode: upsert` needs `key`");
+            found.expect(
+                sink.order_by.is_some(),
+                path.key("order_by"),
+                "`mode: upsert` needs `order_by`: it decides between rows of one key",
+            );
+        }
+        Mode::Append => {
+            found.expect(sink.key.is_empty(), path.key("key"), "`key` goes with `mode: upsert`");
+            found.expect(
+                sink.order_by.is_none(),
+                path.key("order_by"),
+                "`order_by` goes with `mode: upsert`",
+            );
+        }
+    }
+}
+
+/// Names of layers, steps and bundled plugins: they become parts of sink names, paths and metric labels.
+fn is_name(name: &str) -> bool {
+    name.len() <= 100
+        && name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}

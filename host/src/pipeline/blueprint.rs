@@ -1,0 +1,82 @@
+//! A pipeline that fits together: what to run, under whatever schema the records have.
+
+use std::sync::Arc;
+
+use super::lane::TaskPlan;
+use super::outputs::{SinkLayout, WriteError};
+use super::tree::LayerTree;
+use super::event_clock::EventTimePlan;
+use super::tree::decoded_schema;
+use crate::decode::event_time::EventTimeError;
+use crate::decode::{DecodeError, DecodeSettings, Decoder};
+use crate::plugin::PluginError;
+use crate::schema::RecordSchema;
+
+pub struct Blueprint {
+    pub tree: Arc<LayerTree>,
+    /// In the order of the tree's sinks.
+    pub tables: Vec<TableSpec>,
+    pub decode: DecodeSettings,
+    pub event_time: Option<Arc<EventTimePlan>>,
+    /// The declared columns; `None` if the schema is inferred from the records.
+    pub declared: Option<RecordSchema>,
+}
+
+#[derive(Debug, Clone)]
+pub struct TableSpec {
+    pub partition_by: Vec<String>,
+    pub file_size: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error("decode: {0}")]
+    Decode(#[from] DecodeError),
+    #[error("event_time: {0}. Declare it in `decode.schema`")]
+    EventTime(#[from] EventTimeError),
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    #[error(transparent)]
+    Layout(#[from] WriteError),
+}
+
+impl Blueprint {
+    /// Opens everything once under this schema, and says what does not fit together.
+    pub fn plan(&self, records: &RecordSchema) -> Result<TaskPlan, PlanError> {
+        self.plan_tree(self.tree.clone(), records)
+    }
+
+    /// While no schema is known: only decoding, and dead letters. The first record asks for a schema.
+    pub fn plan_without_schema(&self) -> Result<TaskPlan, PlanError> {
+        self.plan_tree(Arc::new(self.tree.without_layers()), &RecordSchema::default())
+    }
+
+    fn plan_tree(&self, tree: Arc<LayerTree>, records: &RecordSchema) -> Result<TaskPlan, PlanError> {
+        let decoder = Decoder::new(self.decode.clone(), records.clone())?;
+        if let Some(event_time) = self.event_time.as_ref().filter(|_| !tree.layers.is_empty()) {
+            event_time.check(decoder.output_schema())?;
+        }
+        let open = tree.open(&decoded_schema(decoder.output_schema()))?;
+        let schemas = tree.sink_schemas(&open);
+        let event_time = self.event_time.as_ref().and_then(|event_time| match event_time.path.as_slice() {
+            [column] => Some(column.as_str()),
+            _ => None,
+        });
+        let layouts = tree
+            .sinks
+            .iter()
+            .zip(schemas)
+            .zip(&self.tables)
+            .map(|((name, rows), table)| {
+                SinkLayout::new(name, rows, &table.partition_by, event_time, table.file_size)
+            })
+            .collect::<Result<Arc<[SinkLayout]>, _>>()?;
+        Ok(TaskPlan {
+            event_time: self.event_time.clone().filter(|_| !tree.layers.is_empty()),
+            tree,
+            decode: self.decode.clone(),
+            records: records.clone(),
+            layouts,
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! All lanes of a worker.
+
+use std::collections::HashMap;
+use std::sync::mpsc::Sender;
+
+use futures::future::try_join_all;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::budget::Budget;
+use super::intake::lane_of;
+use super::lane::{EpochLimits, LaneCommand, LaneCut, LaneError, LaneHandle, LaneReport, TaskPlan};
+use super::task::TaskStart;
+use crate::progress::TopicPartition;
+
+pub struct Crew {
+    lanes: Vec<LaneHandle>,
+}
+
+impl Crew {
+    /// `limits` are the whole worker's.
+    pub fn spawn(
+        threads: usize,
+        incarnation: Uuid,
+        plan: &TaskPlan,
+        limits: EpochLimits,
+        budget: &Budget,
+        reports: &mpsc::UnboundedSender<LaneReport>,
+    ) -> std::io::Result<Self> {
+        let threads = threads.max(1);
+        let limits =
+            EpochLimits { rows: (limits.rows / threads as u64).max(1), bytes: (limits.bytes / threads).max(1) };
+        let lanes = (0..threads)
+            .map(|index| {
+                LaneHandle::spawn(index, incarnation, plan.clone(), limits, budget.clone(), reports.clone())
+            })
+            .collect::<std::io::Result<_>>()?;
+        Ok(Self { lanes })
+    }
+
+    /// For the source, which sends batches to the lanes directly.
+    pub fn commands(&self) -> Vec<Sender<LaneCommand>> {
+        self.lanes.iter().map(LaneHandle::commands).collect()
+    }
+
+    /// Drops all tasks and everything since the last cut.
+    pub fn reset(&self, plan: &TaskPlan) {
+        for lane in &self.lanes {
+            lane.send(LaneCommand::Reset(Box::new(plan.clone())));
+        }
+    }
+
+    pub fn open(&self, starts: Vec<TaskStart>) {
+        let mut by_lane: HashMap<usize, Vec<TaskStart>> = HashMap::new();
+        for start in starts {
+            by_lane.entry(lane_of(&start.partition, self.lanes.len())).or_default().push(start);
+        }
+        for (lane, starts) in by_lane {
+            self.lanes[lane].send(LaneCommand::Open(starts));
+        }
+    }
+
+    pub fn retire(&self, partitions: &[TopicPartition]) {
+        for lane in &self.lanes {
+            lane.send(LaneCommand::Retire(partitions.to_vec()));
+        }
+    }
+
+    pub fn drop_tasks(&self, partitions: &[TopicPartition]) {
+        for lane in &self.lanes {
+            lane.send(LaneCommand::Drop(partitions.to_vec()));
+        }
+    }
+
+    /// A cut through all tasks, each at a batch boundary.
+    pub async fn cut(&self, epoch: u64) -> Result<Vec<LaneCut>, LaneError> {
+        try_join_all(self.lanes.iter().map(|lane| lane.cut(epoch))).await
+    }
+}

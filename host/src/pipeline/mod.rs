@@ -1,0 +1,35 @@
+//! How the parts work together.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `tree`, `blueprint` | the layers with their plugins, and what they come to under one schema |
+//! | `task` | one partition's records through the tree |
+//! | `event_clock` | a task's event time and watermark |
+//! | `side_rows` | dead letters and quarantined rows |
+//! | `outputs`, `lane`, `crew` | the threads that own tasks, and the files that they write |
+//! | `intake`, `budget` | the source's thread, and the bound on what is in flight |
+//! | `worker` | assignments, closing epochs, recovery from the ledger |
+//! | `epoch`, `state_objects` | making an epoch durable |
+//! | `applier`, `applying`, `takeover` | making sinks follow the ledger |
+
+pub mod applier;
+mod applying;
+pub mod blueprint;
+mod budget;
+mod crew;
+mod epoch;
+pub mod event_clock;
+mod intake;
+mod lane;
+mod outputs;
+mod side_rows;
+mod state_objects;
+mod summary;
+pub mod takeover;
+mod task;
+pub mod tree;
+pub mod worker;
+
+pub use self::lane::{EpochLimits, TaskPlan};
+pub use self::outputs::SinkLayout;
+pub use self::summary::Summary;

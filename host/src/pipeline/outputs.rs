@@ -1,0 +1,128 @@
+//! What one lane writes: a writer for each sink, shared by the lane's tasks.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use super::tree::SinkIndex;
+use crate::schema::RecordSchema;
+use crate::sink::delta::{DeltaError, DeltaWriter, EncodedFile, PartitionSettings, Partitioning, WriterSettings};
+
+/// How rows of one sink are laid out, under one schema version.
+#[derive(Debug, Clone)]
+pub struct SinkLayout {
+    pub name: String,
+    pub partitioning: Partitioning,
+    /// The rows that the writer takes; folders derived from them come on top.
+    pub rows: SchemaRef,
+    /// What the table holds, as an entry says it.
+    pub table: RecordSchema,
+    pub file_size: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("sink `{sink}`: {error}")]
+pub struct WriteError {
+    pub sink: String,
+    pub error: DeltaError,
+}
+
+pub struct Outputs {
+    sinks: Vec<Output>,
+}
+
+struct Output {
+    name: String,
+    rows: SchemaRef,
+    writer: DeltaWriter,
+}
+
+/// The files of one sink, encoded and not yet in place.
+pub struct SinkFiles {
+    pub sink: SinkIndex,
+    pub files: Vec<EncodedFile>,
+}
+
+/// Partitions of one sink that a lane may have open at once: each holds a file's buffers.
+const MAX_OPEN_PARTITIONS: usize = 1000;
+
+impl SinkLayout {
+    /// `event_time` is the column that folders by date and hour follow, where the rows have it; they follow
+    /// `_timestamp` where they do not.
+    pub fn new(
+        name: &str,
+        rows: SchemaRef,
+        partition_by: &[String],
+        event_time: Option<&str>,
+        file_size: usize,
+    ) -> Result<Self, WriteError> {
+        let failed = |error| WriteError { sink: name.to_owned(), error };
+        let event_time = event_time.filter(|column| rows.index_of(column).is_ok()).map(str::to_owned);
+        let settings = PartitionSettings { by: partition_by.to_vec(), event_time };
+        let partitioning = Partitioning::new(&rows, &settings).map_err(failed)?;
+        let held = RecordSchema::from_arrow(partitioning.table_schema())
+            .map_err(|error| failed(DeltaError::Schema(error.to_string())))?;
+        Ok(Self {
+            name: name.to_owned(),
+            partitioning,
+            rows,
+            table: held,
+            file_size,
+        })
+    }
+}
+
+impl Outputs {
+    pub fn new(layouts: &[SinkLayout], incarnation: uuid::Uuid, lane: usize) -> Self {
+        let sinks = layouts
+            .iter()
+            .map(|layout| {
+                let settings = WriterSettings {
+                    incarnation,
+                    thread: lane,
+                    file_size: layout.file_size,
+                    max_partitions: MAX_OPEN_PARTITIONS,
+                };
+                Output {
+                    name: layout.name.clone(),
+                    rows: layout.rows.clone(),
+                    writer: DeltaWriter::new(settings, layout.rows.clone(), layout.partitioning.clone()),
+                }
+            })
+            .collect();
+        Self { sinks }
+    }
+
+    /// Writes rows; columns that the sink's table does not hold are left out.
+    pub fn write(&mut self, sink: SinkIndex, rows: &RecordBatch) -> Result<(), WriteError> {
+        let Some(output) = self.sinks.get_mut(sink) else { return Ok(()) };
+        let failed = |error| WriteError { sink: output.name.clone(), error };
+        let columns: Vec<usize> = output
+            .rows
+            .fields()
+            .iter()
+            .filter_map(|field| rows.schema_ref().index_of(field.name()).ok())
+            .collect();
+        let rows = rows.project(&columns).map_err(|error| failed(error.into()))?;
+        output.writer.write(&rows).map_err(|error| WriteError { sink: output.name.clone(), error })
+    }
+
+    pub fn buffered_bytes(&self) -> usize {
+        self.sinks.iter().map(|output| output.writer.buffered_bytes()).sum()
+    }
+
+    /// Hands over everything written since the last cut.
+    pub fn cut(&mut self, epoch: u64) -> Result<Vec<SinkFiles>, WriteError> {
+        let mut cut = Vec::new();
+        for (sink, output) in self.sinks.iter_mut().enumerate() {
+            let files = output
+                .writer
+                .finish(epoch)
+                .map_err(|error| WriteError { sink: output.name.clone(), error })?;
+            if !files.is_empty() {
+                cut.push(SinkFiles { sink, files });
+            }
+        }
+        Ok(cut)
+    }
+}
+

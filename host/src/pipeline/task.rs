@@ -1,0 +1,428 @@
+//! A task: one partition's records through the whole tree of layers.
+
+use std::sync::Arc;
+
+use arrow::array::{AsArray, BooleanArray, RecordBatch, StringArray};
+use arrow::compute::kernels::cmp;
+use arrow::datatypes::TimestampMicrosecondType;
+use arrow::error::ArrowError;
+use bytes::Bytes;
+
+use super::outputs::{Outputs, WriteError};
+use super::side_rows::{self, SetAside};
+use super::event_clock::EventClock;
+use super::tree::{DEAD_LETTERS, LayerSpec, LayerTree, OpenLayer, StepSpec, decoded_schema};
+use crate::batch::RawBatch;
+use crate::decode::columns::host_columns;
+use crate::decode::{Decoded, DecodedRows, Decoder};
+use crate::plugin::{PluginError, Rows, Step, StepError};
+use crate::progress::{Accounting, LayerCounts, OffsetRange, StepCounts, TopicPartition};
+use crate::schema::RecordSchema;
+use crate::source::Generation;
+use crate::changes::{StateChanges, StateLayout};
+use crate::state::{self, StateError};
+
+/// Where a task goes on: what the ledger's last entry of it says.
+pub struct TaskStart {
+    pub partition: TopicPartition,
+    pub generation: Generation,
+    pub position: i64,
+    pub max_event_time: Option<i64>,
+    pub state: Vec<StoredState>,
+}
+
+/// The state of one step as it was stored: encoded changes, the first of which may be a base.
+pub struct StoredState {
+    pub layer: String,
+    pub step: String,
+    pub links: Vec<StoredLink>,
+}
+
+/// One segment's bytes, with the digest that the ledger has of them.
+pub struct StoredLink {
+    pub bytes: Bytes,
+    pub sha256: String,
+}
+
+impl StoredLink {
+    pub fn decode(&self, layout: &StateLayout) -> Result<StateChanges, StateError> {
+        state::decode(&self.bytes, &self.sha256, layout)
+    }
+}
+
+pub struct Task {
+    tree: Arc<LayerTree>,
+    partition: TopicPartition,
+    generation: Generation,
+    retired: bool,
+    range: OffsetRange,
+    decoder: Decoder,
+    clock: EventClock,
+    layers: Vec<OpenLayer>,
+    accounting: Accounting,
+}
+
+/// What processing a batch came to.
+pub enum Processed {
+    Done,
+    /// Nothing was done: the records ask for this schema first.
+    SchemaChange(RecordSchema),
+}
+
+/// A task's part of a closed epoch.
+pub struct TaskCut {
+    pub partition: TopicPartition,
+    pub range: OffsetRange,
+    pub accounting: Accounting,
+    pub max_event_time: Option<i64>,
+    pub watermark: Option<i64>,
+    pub state: Vec<StepChanges>,
+}
+
+/// What changed in one step's state since the last cut.
+pub struct StepChanges {
+    pub layer: String,
+    pub step: String,
+    pub layout: StateLayout,
+    pub changes: StateChanges,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    #[error("{partition}: {error}")]
+    Open { partition: TopicPartition, error: PluginError },
+    #[error("{partition} {range}: {error}")]
+    Step { partition: TopicPartition, range: OffsetRange, error: StepError },
+    #[error(
+        "{partition}: layer `{layer}`, step `{step}`: the state cannot be restored: {what}. Go back to the plugin that \
+         wrote it, or start a new pipeline `id`"
+    )]
+    Restore { partition: TopicPartition, layer: String, step: String, what: String },
+    #[error("{partition}: {error}")]
+    Write { partition: TopicPartition, error: WriteError },
+    #[error("{partition}: {error}")]
+    Arrow { partition: TopicPartition, error: ArrowError },
+}
+
+/// What a batch's rows meet on their way through the layers.
+struct Passage<'a> {
+    partition: &'a TopicPartition,
+    range: OffsetRange,
+    raw: Option<&'a RawBatch>,
+    watermark: Option<i64>,
+}
+
+impl Task {
+    pub fn open(
+        tree: Arc<LayerTree>,
+        decoder: Decoder,
+        clock: EventClock,
+        start: TaskStart,
+    ) -> Result<Self, TaskError> {
+        let opened = |error| TaskError::Open { partition: start.partition.clone(), error };
+        let mut layers = tree.open(&decoded_schema(decoder.output_schema())).map_err(opened)?;
+        for state in &start.state {
+            let step = tree
+                .layers
+                .iter()
+                .zip(&mut layers)
+                .find(|(spec, _)| spec.name == state.layer)
+                .and_then(|(spec, open)| {
+                    spec.steps.iter().zip(&mut open.steps).find(|(spec, _)| spec.name == state.step)
+                });
+            if let Some((_, step)) = step {
+                restore(step, &state.links).map_err(|what| TaskError::Restore {
+                    partition: start.partition.clone(),
+                    layer: state.layer.clone(),
+                    step: state.step.clone(),
+                    what,
+                })?;
+            }
+        }
+        Ok(Self {
+            range: OffsetRange::empty_at(start.position),
+            partition: start.partition,
+            generation: start.generation,
+            retired: false,
+            accounting: Accounting::default(),
+            tree,
+            decoder,
+            clock,
+            layers,
+        })
+    }
+
+    /// Whether the batch is the next of this task; one that was fetched for an earlier start is not.
+    pub fn expects(&self, batch: &RawBatch, generation: Generation) -> bool {
+        !self.retired && self.generation == generation && self.range.to == batch.range.from
+    }
+
+    /// Takes no more batches; what was done is still to be cut.
+    pub fn retire(&mut self) {
+        self.retired = true;
+    }
+
+    /// Takes a batch through all layers. After an error the task must not be used again: its epoch is lost.
+    pub fn process(
+        &mut self,
+        raw: &RawBatch,
+        now_us: i64,
+        out: &mut Outputs,
+    ) -> Result<Processed, TaskError> {
+        let decoded = match self.decoder.decode(raw) {
+            Decoded::SchemaChange(next) => return Ok(Processed::SchemaChange(next)),
+            // No layer runs before a schema is known, not even an empty one.
+            Decoded::Rows(decoded) if self.tree.layers.is_empty() && decoded.batch.num_rows() > 0 => {
+                return Ok(Processed::SchemaChange(self.decoder.schema().clone()));
+            }
+            Decoded::Rows(decoded) => decoded,
+        };
+        self.accounting.records += raw.records.len() as u64;
+        self.accounting.dead_letters += decoded.dead.len() as u64;
+        if !decoded.dead.is_empty() {
+            let dead = decoded.dead.iter().map(|dead| (dead.record as usize, dead.reason.as_str()));
+            let rows = side_rows::undecodable(raw, dead).map_err(|error| self.arrow(error))?;
+            out.write(DEAD_LETTERS, &rows).map_err(|error| self.write(error))?;
+        }
+        let rows = self.with_host_columns(raw, decoded, now_us).map_err(|error| self.arrow(error))?;
+        self.run_layers(rows, raw.range, Some(raw), out)?;
+        self.range.to = raw.range.to;
+        Ok(Processed::Done)
+    }
+
+    /// Lets the watermark of a task without records follow the wall clock, where the pipeline says so.
+    pub fn advance_idle(&mut self, now_us: i64, out: &mut Outputs) -> Result<(), TaskError> {
+        if !self.clock.advance_idle(now_us) {
+            return Ok(());
+        }
+        let none = RecordBatch::new_empty(decoded_schema(self.decoder.output_schema()));
+        self.run_layers(none, OffsetRange::empty_at(self.range.to), None, out)
+    }
+
+    /// Hands over what happened since the last cut, and starts anew after it. `None` if nothing happened.
+    pub fn cut(&mut self) -> Result<Option<TaskCut>, TaskError> {
+        let moved = self.clock.take_moved();
+        if self.range.is_empty() && !moved {
+            return Ok(None);
+        }
+        let mut state = Vec::new();
+        for (spec, open) in self.tree.layers.iter().zip(&mut self.layers) {
+            for (step_spec, step) in spec.steps.iter().zip(&mut open.steps) {
+                let changes = step.changes().map_err(|error| TaskError::Step {
+                    partition: self.partition.clone(),
+                    range: self.range,
+                    error,
+                })?;
+                if let Some((layout, changes)) = step.state_layout().cloned().zip(changes) {
+                    let (layer, step) = (spec.name.clone(), step_spec.name.clone());
+                    state.push(StepChanges { layer, step, layout, changes });
+                }
+            }
+        }
+        let range = self.range;
+        self.range = OffsetRange::empty_at(range.to);
+        Ok(Some(TaskCut {
+            partition: self.partition.clone(),
+            range,
+            accounting: std::mem::take(&mut self.accounting),
+            max_event_time: self.clock.max_event_time(),
+            watermark: self.clock.watermark(),
+            state,
+        }))
+    }
+
+    fn with_host_columns(
+        &mut self,
+        raw: &RawBatch,
+        decoded: DecodedRows,
+        now_us: i64,
+    ) -> Result<RecordBatch, ArrowError> {
+        let schema = decoded_schema(&decoded.batch.schema());
+        let positions = host_columns(raw, &decoded.records).map(|(_, column)| column);
+        let times = self.clock.advance(&decoded.batch, &positions[3], now_us)?;
+        let columns = decoded.batch.columns().iter().cloned().chain(positions).chain(times).collect();
+        RecordBatch::try_new(schema, columns)
+    }
+
+    fn run_layers(
+        &mut self,
+        decoded: RecordBatch,
+        range: OffsetRange,
+        raw: Option<&RawBatch>,
+        out: &mut Outputs,
+    ) -> Result<(), TaskError> {
+        let Self { tree, layers, accounting, partition, clock, .. } = self;
+        let passage = Passage { partition, range, raw, watermark: clock.watermark() };
+        let mut produced: Vec<RecordBatch> = Vec::with_capacity(layers.len());
+        for (spec, open) in tree.layers.iter().zip(layers) {
+            let rows = spec.parent.and_then(|parent| produced.get(parent)).unwrap_or(&decoded).clone();
+            let mut counts = LayerCounts { rows_in: rows.num_rows() as u64, ..LayerCounts::default() };
+            let rows = passage.run_steps(spec, open, rows, &mut counts, out)?;
+            counts.rows_out = rows.num_rows() as u64;
+            accounting.layers.entry(spec.name.clone()).or_default().add(&counts);
+            if rows.num_rows() > 0 {
+                out.write(spec.sink, &rows).map_err(|error| passage.write(error))?;
+            }
+            produced.push(rows);
+        }
+        Ok(())
+    }
+
+    fn arrow(&self, error: ArrowError) -> TaskError {
+        TaskError::Arrow { partition: self.partition.clone(), error }
+    }
+
+    fn write(&self, error: WriteError) -> TaskError {
+        TaskError::Write { partition: self.partition.clone(), error }
+    }
+}
+
+fn restore(step: &mut Step, links: &[StoredLink]) -> Result<(), String> {
+    let Some(layout) = step.state_layout().cloned() else {
+        return Err("the plugin keeps no state any more".to_owned());
+    };
+    let changes = links
+        .iter()
+        .map(|link| link.decode(&layout))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| error.to_string())?;
+    let rows = state::compact(&layout, None, changes).map_err(|error| error.to_string())?;
+    step.restore(&rows).map_err(|error| error.to_string())
+}
+
+impl Passage<'_> {
+    fn run_steps(
+        &self,
+        layer: &LayerSpec,
+        open: &mut OpenLayer,
+        rows: RecordBatch,
+        counts: &mut LayerCounts,
+        out: &mut Outputs,
+    ) -> Result<RecordBatch, TaskError> {
+        let mut rows = Rows::new(rows);
+        for (spec, step) in layer.steps.iter().zip(&mut open.steps) {
+            let mut step_counts = StepCounts::default();
+            if spec.aggregates() {
+                step_counts.late = self.set_late_rows_aside(layer, spec, &mut rows, out)?;
+            }
+            rows = self.run_step(layer, spec, step, rows, &mut step_counts, out)?;
+            counts.steps.push(step_counts);
+        }
+        Ok(rows.into_batch())
+    }
+
+    fn run_step(
+        &self,
+        layer: &LayerSpec,
+        spec: &StepSpec,
+        step: &mut Step,
+        rows: Rows,
+        counts: &mut StepCounts,
+        out: &mut Outputs,
+    ) -> Result<Rows, TaskError> {
+        let late = counts.late;
+        let outcome = step.run(rows, self.watermark).map_err(|error| TaskError::Step {
+            partition: self.partition.clone(),
+            range: self.range,
+            error,
+        })?;
+        *counts = outcome.counts;
+        counts.rows_in += late;
+        counts.late = late;
+        if let Some(rejected) = &outcome.rejected {
+            let aside = SetAside {
+                layer: &layer.name,
+                step: &spec.name,
+                rows: &rejected.rows,
+                rules: rejected.rules.iter().flatten().collect(),
+                reasons: &rejected.reasons,
+            };
+            self.put_aside(&aside, layer.quarantine, out)?;
+        }
+        if let Some(failed) = &outcome.failed {
+            let aside = SetAside {
+                layer: &layer.name,
+                step: &spec.name,
+                rows: &failed.rows,
+                rules: vec!["failed"; failed.rows.num_rows()],
+                reasons: &failed.reasons,
+            };
+            let quarantine = layer.quarantine.filter(|_| spec.quarantines_failed_rows);
+            self.put_aside(&aside, quarantine, out)?;
+        }
+        Ok(outcome.rows)
+    }
+
+    /// Takes the rows behind their own watermark away from a step that aggregates, and counts them.
+    fn set_late_rows_aside(
+        &self,
+        layer: &LayerSpec,
+        step: &StepSpec,
+        rows: &mut Rows,
+        out: &mut Outputs,
+    ) -> Result<u64, TaskError> {
+        let (Some(times), Some(watermarks)) = (rows.column("_event_time"), rows.column("_watermark")) else {
+            return Ok(0);
+        };
+        let late = cmp::lt(&times, &watermarks).map_err(|error| self.arrow(error))?;
+        let late = BooleanArray::new(late.values() & &validity(&late), None);
+        let count = late.true_count();
+        if count == 0 {
+            return Ok(0);
+        }
+        let rows = rows.take_where(late.values());
+        if layer.quarantine_late_rows {
+            let reasons = lateness(&rows);
+            let aside = SetAside {
+                layer: &layer.name,
+                step: &step.name,
+                rules: vec!["late"; rows.num_rows()],
+                reasons: &reasons,
+                rows: &rows,
+            };
+            self.put_aside(&aside, layer.quarantine, out)?;
+        }
+        Ok(count as u64)
+    }
+
+    /// Into the quarantine where there is one, else to the dead letters: nothing is lost.
+    fn put_aside(
+        &self,
+        aside: &SetAside<'_>,
+        quarantine: Option<usize>,
+        out: &mut Outputs,
+    ) -> Result<(), TaskError> {
+        let (sink, rows) = match quarantine {
+            Some(sink) => (sink, aside.quarantined()),
+            None => (DEAD_LETTERS, aside.dead_letters(self.raw)),
+        };
+        out.write(sink, &rows.map_err(|error| self.arrow(error))?).map_err(|error| self.write(error))
+    }
+
+    fn arrow(&self, error: ArrowError) -> TaskError {
+        TaskError::Arrow { partition: self.partition.clone(), error }
+    }
+
+    fn write(&self, error: WriteError) -> TaskError {
+        TaskError::Write { partition: self.partition.clone(), error }
+    }
+}
+
+fn validity(mask: &BooleanArray) -> arrow::buffer::BooleanBuffer {
+    use arrow::array::Array;
+    match mask.nulls() {
+        Some(nulls) => nulls.inner().clone(),
+        None => arrow::buffer::BooleanBuffer::new_set(mask.len()),
+    }
+}
+
+fn lateness(rows: &RecordBatch) -> StringArray {
+    let column = |name| {
+        rows.column_by_name(name).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
+    };
+    let (times, watermarks) = (column("_event_time"), column("_watermark"));
+    StringArray::from_iter_values((0..rows.num_rows()).map(|row| {
+        let behind = times.zip(watermarks).map_or(0, |(time, mark)| mark.value(row) - time.value(row));
+        format!("{:.3} s behind the watermark", behind as f64 / 1e6)
+    }))
+}

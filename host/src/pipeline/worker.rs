@@ -1,0 +1,391 @@
+//! A worker: it owns the tasks of the partitions that the group gave it, closes epochs and enters them.
+//!
+//! There is one way to (re)start tasks: from the ledger. It serves the start of the worker, an assignment,
+//! a lost epoch and a new schema version alike.
+
+mod closing;
+mod recovery;
+mod reporting;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use object_store::ObjectStore;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::applier::ApplyError;
+use super::applying::Appliers;
+use super::blueprint::{Blueprint, PlanError};
+use super::budget::Budget;
+use super::crew::Crew;
+use super::epoch::{EpochError, EpochWriter};
+use super::intake::{Intake, IntakeEvent};
+use super::lane::{EpochLimits, LaneError, LaneReport, TaskPlan};
+use super::state_objects::StateError;
+use super::summary::Summary;
+use crate::ledger::entry::{EntryNumber, SinkRecord};
+use crate::ledger::{Appended, Ledger, LedgerError, Verdict};
+use crate::progress::TopicPartition;
+use crate::sink::SinkApplier;
+use crate::source::kafka::KafkaSettings;
+use crate::source::{Generation, SourceError};
+use crate::telemetry::{Health, Metrics, Stage};
+
+/// How often the worker looks at what needs no event: back-pressure, who applies, whether it is done.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long leaving waits for the sinks to follow.
+const LAST_APPLICATION: Duration = Duration::from_secs(60);
+
+/// Plain data.
+pub struct WorkerSettings {
+    pub source: KafkaSettings,
+    pub threads: usize,
+    /// Bytes that may be fetched and not yet processed.
+    pub in_flight_bytes: usize,
+    pub epoch_interval: Duration,
+    pub epoch_limits: EpochLimits,
+    /// Stop once everything is applied that was in the topics at the start.
+    pub until_caught_up: bool,
+    /// Entries that no sink may lag behind the ledger before the source is held.
+    pub unapplied_entries: u64,
+    pub failures: FailureLimits,
+}
+
+/// The share of rows that may break a step before the pipeline stops instead of hiding a broken plugin.
+#[derive(Debug, Clone, Copy)]
+pub struct FailureLimits {
+    pub max_share: f64,
+    /// Rows that the step must have seen before its share counts.
+    pub min_rows: u64,
+}
+
+/// The parts that a worker is made of.
+pub struct WorkerParts {
+    pub ledger: Ledger,
+    pub incarnation: Uuid,
+    /// The digest of the configuration.
+    pub configuration: String,
+    pub blueprint: Blueprint,
+    pub state: Arc<dyn ObjectStore>,
+    /// For each sink, where its files go.
+    pub tables: Arc<[Arc<dyn ObjectStore>]>,
+    pub open_sinks: Box<dyn OpenSinks>,
+    pub metrics: Arc<Metrics>,
+    pub health: Arc<Health>,
+}
+
+/// Opens the sinks' appliers once the layout of their rows is known.
+#[async_trait::async_trait]
+pub trait OpenSinks: Send {
+    async fn open(&mut self, plan: &TaskPlan) -> Result<Vec<(String, Box<dyn SinkApplier>)>, WorkerError>;
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Lane(#[from] LaneError),
+    #[error(transparent)]
+    Epoch(#[from] EpochError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("sink `{sink}`: {what}")]
+    Sink { sink: String, what: String },
+    #[error(
+        "another configuration of this pipeline is in force (digest {in_force}): its workers would be undone. Start \
+         this worker with the same file, or stop the others"
+    )]
+    OtherConfiguration { in_force: String },
+    #[error("the ledger refuses the epoch: {0}")]
+    Refused(String),
+    #[error(
+        "layer `{layer}`, step `{step}`: {failed} of {rows} rows broke the plugin, more than `failures.max_share` \
+         allows. See the dead letters for the reasons; correct the plugin, or raise the limit"
+    )]
+    TooManyFailures { layer: String, step: String, failed: u64, rows: u64 },
+    #[error("a thread cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+pub struct Worker {
+    settings: WorkerSettings,
+    blueprint: Blueprint,
+    writer: EpochWriter,
+    open_sinks: Box<dyn OpenSinks>,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    /// Declared before the crew: the source holds the lanes' senders, and must go first.
+    intake: Intake,
+    crew: Crew,
+    /// Absent until the records' schema is known.
+    appliers: Option<Appliers>,
+    events: Events,
+    tasks: Tasks,
+    epoch: OpenEpoch,
+    in_flight: Option<JoinHandle<Result<Appended, EpochError>>>,
+    summary: Summary,
+}
+
+/// What comes to the worker by itself.
+struct Events {
+    intake: UnboundedReceiver<IntakeEvent>,
+    lanes: UnboundedReceiver<LaneReport>,
+    appliers: UnboundedReceiver<ApplyError>,
+    applier_failures: UnboundedSender<ApplyError>,
+}
+
+/// The tasks that are this worker's.
+#[derive(Default)]
+struct Tasks {
+    /// With the entry that each goes on from.
+    owned: HashMap<TopicPartition, EntryNumber>,
+    generation: Generation,
+    /// Recoveries in a row without an entry between them.
+    recoveries: u32,
+}
+
+struct OpenEpoch {
+    number: u64,
+    opened_at_ms: i64,
+    schema_version: u64,
+    /// What was last recorded of the sinks.
+    seen: BTreeMap<String, SinkRecord>,
+    /// A lane waits for the cut.
+    full: bool,
+}
+
+impl Worker {
+    /// Starts the threads and joins the group.
+    pub async fn start(settings: WorkerSettings, parts: WorkerParts) -> Result<Self, WorkerError> {
+        let WorkerParts { ledger, incarnation, configuration, blueprint, .. } = parts;
+        let state = ledger.refresh().await?;
+        let plan = recovery::plan_for(&blueprint, &state)?;
+        let budget = Budget::new(settings.in_flight_bytes);
+        let (lane_reports, lanes) = unbounded_channel();
+        let (intake_events, intake) = unbounded_channel();
+        let (applier_failures, appliers) = unbounded_channel();
+        let crew =
+            Crew::spawn(settings.threads, incarnation, &plan, settings.epoch_limits, &budget, &lane_reports)?;
+        let mut worker = Self {
+            intake: Intake::spawn(settings.source.clone(), crew.commands(), budget, intake_events)?,
+            crew,
+            writer: EpochWriter {
+                ledger,
+                incarnation,
+                configuration,
+                state: super::state_objects::StateObjects::new(parts.state),
+                tables: parts.tables,
+                layouts: plan.layouts.clone(),
+            },
+            blueprint,
+            open_sinks: parts.open_sinks,
+            metrics: parts.metrics,
+            health: parts.health,
+            appliers: None,
+            events: Events { intake, lanes, appliers, applier_failures },
+            tasks: Tasks::default(),
+            epoch: OpenEpoch {
+                number: 0,
+                opened_at_ms: now_ms(),
+                schema_version: state.schema_version,
+                seen: BTreeMap::new(),
+                full: false,
+            },
+            in_flight: None,
+            summary: Summary::default(),
+            settings,
+        };
+        worker.follow_sinks(&plan).await?;
+        Ok(worker)
+    }
+
+    /// Runs until `stop` resolves, or until caught up; then enters the open epoch and leaves the group.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Summary, WorkerError> {
+        let started = Instant::now();
+        tokio::pin!(stop);
+        let mut targets = None;
+        if self.settings.until_caught_up {
+            let ends = self.intake.end_positions().await;
+            targets = Some(self.or_source_failure(ends)?);
+        }
+        self.health.set_stage(Stage::Running);
+        let mut close = interval(self.settings.epoch_interval);
+        close.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                Some(event) = self.events.intake.recv() => self.on_intake(event).await?,
+                Some(report) = self.events.lanes.recv() => self.on_report(report).await?,
+                Some(error) = self.events.appliers.recv() => return Err(error.into()),
+                entered = finished(&mut self.in_flight) => self.on_entered(entered).await?,
+                _ = close.tick() => self.close_epoch().await?,
+                _ = look.tick() => {
+                    self.look();
+                    if targets.as_ref().is_some_and(|targets| self.has_reached(targets)) {
+                        break;
+                    }
+                }
+            }
+        }
+        self.leave().await?;
+        self.summary.elapsed = started.elapsed();
+        Ok(self.summary)
+    }
+
+    async fn on_intake(&mut self, event: IntakeEvent) -> Result<(), WorkerError> {
+        match event {
+            IntakeEvent::Failed(error) => Err(error.into()),
+            IntakeEvent::Assigned(partitions) => {
+                info!(partitions = partitions.len(), "assigned");
+                self.settle().await?;
+                self.take_on(partitions).await
+            }
+            IntakeEvent::Revoked { partitions, lost } => {
+                info!(partitions = partitions.len(), lost, "revoked");
+                self.give_up(partitions, lost).await
+            }
+        }
+    }
+
+    async fn on_report(&mut self, report: LaneReport) -> Result<(), WorkerError> {
+        match report {
+            LaneReport::Full if self.in_flight.is_some() => {
+                self.epoch.full = true;
+                Ok(())
+            }
+            LaneReport::Full => self.close_epoch().await,
+            LaneReport::SchemaChange(schema) => self.change_schema(schema).await,
+            LaneReport::Failed(error) => Err(error.into()),
+        }
+    }
+
+    /// What became of the epoch that was being entered.
+    async fn on_entered(&mut self, entered: Result<Appended, EpochError>) -> Result<(), WorkerError> {
+        match entered {
+            Ok(Appended::Entered(entry)) => {
+                self.note_entry(&entry)?;
+                if std::mem::take(&mut self.epoch.full) {
+                    self.close_epoch().await?;
+                }
+                Ok(())
+            }
+            Ok(Appended::Lost(Verdict::ConfigurationMoved { in_force })) => {
+                Err(WorkerError::OtherConfiguration { in_force })
+            }
+            Ok(Appended::Lost(Verdict::Refused(what))) => Err(WorkerError::Refused(what)),
+            Ok(Appended::Lost(verdict)) => {
+                warn!(?verdict, "the epoch is lost; recovering its tasks");
+                self.recover().await
+            }
+            Ok(Appended::Expired) => {
+                warn!("the epoch took too long to enter; recovering its tasks");
+                self.recover().await
+            }
+            Err(error) if error.is_transient() => {
+                warn!(%error, "the epoch is not entered; recovering its tasks");
+                self.recover().await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits for the epoch that is being entered, if there is one.
+    async fn settle(&mut self) -> Result<(), WorkerError> {
+        if self.in_flight.is_some() {
+            let entered = finished(&mut self.in_flight).await;
+            self.on_entered(entered).await?;
+        }
+        Ok(())
+    }
+
+    fn look(&mut self) {
+        let state = self.writer.ledger.state();
+        let applies = state.tasks.keys().next().is_some_and(|lowest| self.tasks.owned.contains_key(lowest));
+        if let Some(appliers) = &self.appliers {
+            appliers.set_applier(applies);
+            let unapplied = state.number.saturating_sub(appliers.applied_up_to());
+            let behind = unapplied > self.settings.unapplied_entries;
+            self.intake.hold(behind);
+            self.health.set_behind(behind);
+        }
+        self.report();
+    }
+
+    fn has_reached(&self, targets: &[(TopicPartition, i64)]) -> bool {
+        let state = self.writer.ledger.state();
+        let is_read = |(partition, end): &(TopicPartition, i64)| {
+            state.tasks.get(partition).is_some_and(|task| task.position >= *end)
+        };
+        targets.iter().all(is_read) && self.is_applied(state.number)
+    }
+
+    fn is_applied(&self, number: EntryNumber) -> bool {
+        self.appliers.as_ref().is_none_or(|appliers| appliers.applied_up_to() >= number)
+    }
+
+    /// Enters what is open, lets the sinks follow, and leaves.
+    async fn leave(&mut self) -> Result<(), WorkerError> {
+        self.health.set_stage(Stage::Stopping);
+        self.intake.hold(true);
+        self.close_and_enter(None).await?;
+        if let Some(appliers) = &self.appliers {
+            appliers.set_applier(true);
+        }
+        let deadline = Instant::now() + LAST_APPLICATION;
+        let last = self.writer.ledger.state().number;
+        while !self.is_applied(last) {
+            if let Ok(error) = self.events.appliers.try_recv() {
+                return Err(error.into());
+            }
+            if Instant::now() > deadline {
+                warn!("leaving before the sinks hold everything that was entered; the next worker applies it");
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// If the source ended, its own error says more than that nobody answers.
+    fn or_source_failure<T>(&mut self, answer: Result<T, SourceError>) -> Result<T, WorkerError> {
+        answer.map_err(|error| loop {
+            match self.events.intake.try_recv() {
+                Ok(IntakeEvent::Failed(cause)) => return cause.into(),
+                Ok(_) => {}
+                Err(_) => return error.into(),
+            }
+        })
+    }
+}
+
+/// The outcome of the epoch in flight; waits for ever where there is none.
+async fn finished(
+    in_flight: &mut Option<JoinHandle<Result<Appended, EpochError>>>,
+) -> Result<Appended, EpochError> {
+    match in_flight {
+        Some(handle) => {
+            let outcome = handle.await;
+            *in_flight = None;
+            outcome.unwrap_or_else(|error| Err(EpochError::Task(error.to_string())))
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn now_ms() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}

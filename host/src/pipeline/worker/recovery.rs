@@ -1,0 +1,171 @@
+//! Tasks from the ledger: at the start, at an assignment, after a lost epoch, under a new schema version.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tracing::{debug, info};
+
+use super::{Worker, WorkerError, now_ms};
+use crate::ledger::entry::{Body, Epoch, TaskEntry, Writer};
+use crate::ledger::{Appended, LedgerState, Proposal, Verdict};
+use crate::pipeline::applying::Appliers;
+use crate::pipeline::blueprint::{Blueprint, PlanError};
+use crate::pipeline::lane::TaskPlan;
+use crate::pipeline::task::TaskStart;
+use crate::progress::{Accounting, OffsetRange, TopicPartition};
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// What to run under the schema in force. While no schema is known, nothing but decoding: the first record
+/// asks for one.
+pub(super) fn plan_for(blueprint: &Blueprint, state: &LedgerState) -> Result<TaskPlan, PlanError> {
+    match state.schema.as_ref().or(blueprint.declared.as_ref()) {
+        Some(records) => blueprint.plan(records),
+        None => blueprint.plan_without_schema(),
+    }
+}
+
+impl Worker {
+    /// Drops everything that is not in the ledger, and goes on from there.
+    pub(super) async fn recover(&mut self) -> Result<(), WorkerError> {
+        if self.tasks.recoveries > 0 {
+            let pause = Duration::from_millis(100).saturating_mul(1 << self.tasks.recoveries.min(16));
+            tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
+        }
+        self.tasks.recoveries += 1;
+        let state = self.writer.ledger.refresh().await?;
+        let plan = plan_for(&self.blueprint, &state)?;
+        self.crew.reset(&plan);
+        self.writer.layouts = plan.layouts.clone();
+        self.epoch.schema_version = state.schema_version;
+        self.epoch.full = false;
+        self.follow_sinks(&plan).await?;
+        let partitions = self.tasks.owned.keys().cloned().collect();
+        self.open(partitions).await
+    }
+
+    /// Takes on partitions that the group assigned.
+    pub(super) async fn take_on(&mut self, partitions: Vec<TopicPartition>) -> Result<(), WorkerError> {
+        let state = self.writer.ledger.refresh().await?;
+        if state.schema_version == self.epoch.schema_version {
+            return self.open(partitions).await;
+        }
+        let entry = |partition: &TopicPartition| state.tasks.get(partition).map_or(0, |task| task.entry);
+        self.tasks.owned.extend(partitions.into_iter().map(|partition| (partition.clone(), entry(&partition))));
+        self.recover().await
+    }
+
+    /// Gives partitions back: what was done for them is entered first, unless they are lost already.
+    pub(super) async fn give_up(
+        &mut self,
+        partitions: Vec<TopicPartition>,
+        lost: bool,
+    ) -> Result<(), WorkerError> {
+        if lost {
+            self.settle().await?;
+        } else {
+            self.crew.retire(&partitions);
+            self.close_and_enter(None).await?;
+        }
+        for partition in &partitions {
+            self.tasks.owned.remove(partition);
+            self.metrics.partition_revoked(partition);
+        }
+        self.crew.drop_tasks(&partitions);
+        let released = self.intake.release(partitions).await;
+        self.or_source_failure(released)?;
+        if lost {
+            // The open epoch holds rows of theirs.
+            self.recover().await?;
+        }
+        Ok(())
+    }
+
+    /// Follows the sinks as soon as the layout of their rows is known.
+    pub(super) async fn follow_sinks(&mut self, plan: &TaskPlan) -> Result<(), WorkerError> {
+        if self.appliers.is_none() && !plan.tree.layers.is_empty() {
+            let sinks = self.open_sinks.open(plan).await?;
+            self.appliers =
+                Some(Appliers::spawn(&self.writer.ledger, sinks, &self.events.applier_failures));
+        }
+        Ok(())
+    }
+
+    /// Opens tasks where the ledger says, and starts reading.
+    async fn open(&mut self, partitions: Vec<TopicPartition>) -> Result<(), WorkerError> {
+        self.enter_first_positions(&partitions).await?;
+        let state = self.writer.ledger.state();
+        self.tasks.generation += 1;
+        let mut starts = Vec::with_capacity(partitions.len());
+        let mut positions = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            let Some(task) = state.tasks.get(&partition) else { continue };
+            debug!(%partition, position = task.position, entry = task.entry, "going on");
+            self.tasks.owned.insert(partition.clone(), task.entry);
+            positions.push((partition.clone(), task.position));
+            starts.push(TaskStart {
+                partition,
+                generation: self.tasks.generation,
+                position: task.position,
+                max_event_time: task.max_event_time,
+                state: self.writer.state.restore(&task.state).await?,
+            });
+        }
+        self.crew.open(starts);
+        let started = self.intake.start(positions, self.tasks.generation).await;
+        self.or_source_failure(started)
+    }
+
+    /// Where a partition starts that the ledger does not know is decided once, by an entry.
+    async fn enter_first_positions(&mut self, partitions: &[TopicPartition]) -> Result<(), WorkerError> {
+        loop {
+            let state = self.writer.ledger.refresh().await?;
+            let unknown: Vec<(TopicPartition, bool)> = partitions
+                .iter()
+                .filter(|partition| !state.tasks.contains_key(partition))
+                .map(|partition| {
+                    let known = state.tasks.keys().any(|task| task.topic == partition.topic);
+                    (partition.clone(), known)
+                })
+                .collect();
+            if unknown.is_empty() {
+                return Ok(());
+            }
+            info!(partitions = unknown.len(), "the ledger does not know these partitions yet");
+            let first = self.intake.first_positions(unknown).await;
+            let first = self.or_source_failure(first)?;
+            self.epoch.number += 1;
+            let writer = Writer { incarnation: self.writer.incarnation, epoch: self.epoch.number };
+            let body = Body::Epoch(Epoch {
+                configuration: self.writer.configuration.clone(),
+                schema_version: state.schema_version,
+                proposes_schema: None,
+                tasks: first.into_iter().map(first_entry).collect(),
+                sinks: BTreeMap::new(),
+                seen: BTreeMap::new(),
+            });
+            let proposal = Proposal { writer, opened_at_ms: now_ms(), body };
+            match self.writer.ledger.append(proposal).await? {
+                Appended::Entered(_) => return Ok(()),
+                Appended::Lost(Verdict::ConfigurationMoved { in_force }) => {
+                    return Err(WorkerError::OtherConfiguration { in_force });
+                }
+                Appended::Lost(Verdict::Refused(what)) => return Err(WorkerError::Refused(what)),
+                lost => debug!(?lost, "somebody else was first"),
+            }
+        }
+    }
+}
+
+fn first_entry((partition, offset): (TopicPartition, i64)) -> TaskEntry {
+    TaskEntry {
+        partition,
+        topic_id: None,
+        builds_on: None,
+        range: OffsetRange::empty_at(offset),
+        accounting: Accounting::default(),
+        max_event_time: None,
+        watermark: None,
+        state: Vec::new(),
+    }
+}

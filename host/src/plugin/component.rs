@@ -1,0 +1,289 @@
+//! A plugin: a component that was checked, compiled and asked what it is.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::{Component, InstancePre, Linker};
+
+use super::bindings::{CONTRACT_VERSION, aggregate, describe, state, transform};
+use super::engine::{Engine, Ticker};
+use super::error::PluginError;
+use super::guest::{self, Guest};
+use super::instance::Instance;
+use super::limits::Limits;
+use super::text::{is_plain_name, sanitised};
+
+const MAX_FILE: u64 = 128 << 20;
+const MAX_NAME: usize = 64;
+const MAX_SUMMARY: usize = 1024;
+const MAX_CONFIG_SCHEMA: usize = 256 << 10;
+
+/// What a plugin does with rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PluginKind {
+    Transform,
+    Aggregate,
+}
+
+/// A plugin that is ready to be opened as a step.
+pub struct Plugin {
+    name: Arc<str>,
+    version: String,
+    summary: String,
+    config_schema: serde_json::Value,
+    digest: String,
+    pub(super) exports: Exports,
+    pub(super) pre: InstancePre<Guest>,
+    _ticker: Arc<Ticker>,
+}
+
+/// Where the interfaces are that the component exports.
+#[derive(Clone)]
+pub(super) struct Exports {
+    pub describe: describe::GuestIndices,
+    pub logic: LogicIndices,
+    pub state: Option<state::GuestIndices>,
+}
+
+#[derive(Clone)]
+pub(super) enum LogicIndices {
+    Transform(transform::GuestIndices),
+    Aggregate(aggregate::GuestIndices),
+}
+
+impl Plugin {
+    /// As the plugin calls itself.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    pub fn summary(&self) -> &str {
+        &self.summary
+    }
+
+    /// The JSON Schema of its configuration.
+    pub fn config_schema(&self) -> &serde_json::Value {
+        &self.config_schema
+    }
+
+    /// SHA-256 (hex) of the component's bytes.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    pub fn kind(&self) -> PluginKind {
+        match self.exports.logic {
+            LogicIndices::Transform(_) => PluginKind::Transform,
+            LogicIndices::Aggregate(_) => PluginKind::Aggregate,
+        }
+    }
+
+    pub fn is_stateful(&self) -> bool {
+        self.exports.state.is_some()
+    }
+}
+
+impl Engine {
+    /// Loads the component at `path`, compiled anew or from the cache, and asks it what it is.
+    pub fn load(&self, path: &Path, expected_sha256: Option<&str>) -> Result<Arc<Plugin>, PluginError> {
+        let bytes = read(path)?;
+        let digest = format!("{:x}", Sha256::digest(&bytes));
+        if let Some(expected) = expected_sha256
+            && !expected.eq_ignore_ascii_case(&digest)
+        {
+            return Err(PluginError::Digest {
+                path: path.to_owned(),
+                expected: expected.to_owned(),
+                found: digest,
+            });
+        }
+        let component = self.compile(path, &bytes, &digest)?;
+        let offer = Offer::of(path, &component, &self.wasm)?;
+        let pre = link(path, &component, &self.wasm)?;
+        let contract = |what: String| PluginError::Contract { path: path.to_owned(), what };
+        let exports = offer.exports(&pre).map_err(contract)?;
+        let description = ask(&pre, &exports).map_err(contract)?;
+        if !is_plain_name(&description.name, MAX_NAME) {
+            return Err(contract(format!("it has no plain name: {:?}", sanitised(&description.name, MAX_NAME))));
+        }
+        Ok(Arc::new(Plugin {
+            name: description.name.into(),
+            version: sanitised(&description.version, MAX_NAME),
+            summary: sanitised(&description.summary, MAX_SUMMARY),
+            config_schema: config_schema(&description.config_schema).map_err(contract)?,
+            digest,
+            exports,
+            pre,
+            _ticker: self.ticker.clone(),
+        }))
+    }
+
+    fn compile(&self, path: &Path, bytes: &[u8], digest: &str) -> Result<Component, PluginError> {
+        if let Some(component) = self.cache.as_ref().and_then(|cache| cache.load(digest, &self.wasm)) {
+            return Ok(component);
+        }
+        let component = Component::from_binary(&self.wasm, bytes).map_err(|error| PluginError::Compile {
+            path: path.to_owned(),
+            reason: sanitised(&format!("{error:#}"), 1024),
+        })?;
+        if let Some(cache) = &self.cache {
+            cache.store(digest, &component);
+        }
+        Ok(component)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, PluginError> {
+    let failed = |reason: String| PluginError::Read { path: path.to_owned(), reason };
+    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(failed(format!("it is larger than {MAX_FILE} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// The interfaces of the contract that a component exports, found before anything is linked.
+#[derive(Default)]
+struct Offer {
+    describe: bool,
+    transform: bool,
+    aggregate: bool,
+    state: bool,
+}
+
+impl Offer {
+    fn of(path: &Path, component: &Component, engine: &wasmtime::Engine) -> Result<Self, PluginError> {
+        let component_type = component.component_type();
+        let mut offer = Self::default();
+        for (name, _) in component_type.exports(engine) {
+            // Other exports are the plugin's own business: some languages' tools add one.
+            let Some((interface, version)) = contract_interface(name) else { continue };
+            check_version(path, version)?;
+            match interface {
+                "describe" => offer.describe = true,
+                "transform" => offer.transform = true,
+                "aggregate" => offer.aggregate = true,
+                "state" => offer.state = true,
+                _ => {}
+            }
+        }
+        for (name, _) in component_type.imports(engine) {
+            match contract_interface(name) {
+                Some((_, version)) => check_version(path, version)?,
+                // Runtimes of some languages want WASI to be there, and do well without using it.
+                None if name.starts_with("wasi:") => {}
+                None => {
+                    let name = sanitised(name, 256);
+                    return Err(PluginError::Contract {
+                        path: path.to_owned(),
+                        what: format!("it imports `{name}`, which no plugin gets"),
+                    });
+                }
+            }
+        }
+        Ok(offer)
+    }
+
+    fn exports(self, pre: &InstancePre<Guest>) -> Result<Exports, String> {
+        if !self.describe {
+            return Err("it does not export `sluicebox:plugin/describe` \
+                        (a core module without its component type exports nothing)"
+                .to_owned());
+        }
+        let unlike = |error: wasmtime::Error| format!("its interfaces are not those of the contract: {error:#}");
+        let logic = match (self.transform, self.aggregate) {
+            (true, false) => LogicIndices::Transform(transform::GuestIndices::new(pre).map_err(unlike)?),
+            (false, true) if self.state => {
+                LogicIndices::Aggregate(aggregate::GuestIndices::new(pre).map_err(unlike)?)
+            }
+            (false, true) => return Err("it exports `aggregate` without `state`".to_owned()),
+            (true, true) => return Err("it exports both `transform` and `aggregate`".to_owned()),
+            (false, false) => return Err("it exports neither `transform` nor `aggregate`".to_owned()),
+        };
+        let state = self.state.then(|| state::GuestIndices::new(pre)).transpose().map_err(unlike)?;
+        Ok(Exports { describe: describe::GuestIndices::new(pre).map_err(unlike)?, logic, state })
+    }
+}
+
+/// `sluicebox:plugin/transform@0.1.0` is the interface `transform` in version `0.1.0`.
+fn contract_interface(name: &str) -> Option<(&str, &str)> {
+    let name = name.strip_prefix("sluicebox:plugin/")?;
+    Some(name.split_once('@').unwrap_or((name, "")))
+}
+
+fn check_version(path: &Path, version: &str) -> Result<(), PluginError> {
+    if version == CONTRACT_VERSION {
+        return Ok(());
+    }
+    Err(PluginError::Version { path: path.to_owned(), found: sanitised(version, MAX_NAME) })
+}
+
+fn link(
+    path: &Path,
+    component: &Component,
+    engine: &wasmtime::Engine,
+) -> Result<InstancePre<Guest>, PluginError> {
+    let mut linker = Linker::new(engine);
+    let linked = guest::link(&mut linker).and_then(|()| {
+        fixed_hash_seed(&mut linker, component, engine)?;
+        // Only WASI is left: `Offer::of` refused all else.
+        linker.define_unknown_imports_as_traps(component)?;
+        linker.instantiate_pre(component)
+    });
+    linked.map_err(|error| PluginError::Contract {
+        path: path.to_owned(),
+        what: format!("its imports are not those of the contract: {}", sanitised(&format!("{error:#}"), 1024)),
+    })
+}
+
+/// Rust's `HashMap` asks WASI for a seed, which must be the same in every run.
+fn fixed_hash_seed(
+    linker: &mut Linker<Guest>,
+    component: &Component,
+    engine: &wasmtime::Engine,
+) -> wasmtime::Result<()> {
+    let component_type = component.component_type();
+    let mut imports = component_type.imports(engine).map(|(name, _)| name);
+    if let Some(name) = imports.find(|name| name.starts_with("wasi:random/insecure-seed@")) {
+        linker.instance(name)?.func_wrap("insecure-seed", |_, (): ()| Ok(((0u64, 0u64),)))?;
+    }
+    Ok(())
+}
+
+fn ask(pre: &InstancePre<Guest>, exports: &Exports) -> Result<describe::Description, String> {
+    let limits = Limits { output_bytes: 1 << 20, ..Limits::default() };
+    let guest = Guest::new("".into(), "describe".into(), limits.clone());
+    let mut instance =
+        Instance::start(pre, exports, guest, &limits, Duration::from_secs(10)).map_err(|fault| fault.to_string())?;
+    instance.describe(limits.cpu).map_err(|fault| format!("it cannot describe itself: {fault}"))
+}
+
+fn config_schema(text: &str) -> Result<serde_json::Value, String> {
+    if text.len() > MAX_CONFIG_SCHEMA {
+        return Err(format!("the schema of its configuration is longer than {MAX_CONFIG_SCHEMA} bytes"));
+    }
+    let schema: serde_json::Value = serde_json::from_str(text)
+        .map_err(|error| format!("the schema of its configuration is not JSON: {error}"))?;
+    super::config::check_schema(&schema)?;
+    Ok(schema)
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,159 @@
+//! A step's configuration against the JSON Schema that its plugin gives. The schema is untrusted: it may
+//! not reach out, match slowly or recurse for ever.
+
+use jsonschema::{PatternOptions, Validator};
+use serde_json::Value;
+
+const MAX_ERRORS: usize = 8;
+
+/// Whether `schema` is a JSON Schema that this host can use.
+pub(super) fn check_schema(schema: &Value) -> Result<(), String> {
+    validator(schema).map(drop)
+}
+
+/// Says by path what in `config` is not as `schema` wants it.
+pub(super) fn check(schema: &Value, config: &Value) -> Result<(), String> {
+    let validator = validator(schema)?;
+    let mut errors = validator.iter_errors(config);
+    let told: Vec<String> = errors
+        .by_ref()
+        .take(MAX_ERRORS)
+        .map(|error| match error.instance_path().as_str() {
+            "" => error.to_string(),
+            path => format!("`{path}`: {error}"),
+        })
+        .collect();
+    if told.is_empty() {
+        return Ok(());
+    }
+    let more = errors.count();
+    let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+    Err(format!("its configuration is wrong: {}{more}", told.join("; ")))
+}
+
+fn validator(schema: &Value) -> Result<Validator, String> {
+    refuse_circles(schema)?;
+    jsonschema::options()
+        .offline()
+        .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
+        .build(schema)
+        .map_err(|error| format!("the schema of its configuration is not sound: {error}"))
+}
+
+const MAX_IN_PLACE_DEPTH: usize = 64;
+const MAX_IN_PLACE_PATHS: usize = 1024;
+
+/// Refuses schemas that apply to one value without end, or too often: the validator would run out of stack
+/// or of time. Recursion that goes down into the value is fine.
+fn refuse_circles(schema: &Value) -> Result<(), String> {
+    let mut pending = vec![schema];
+    while let Some(value) = pending.pop() {
+        match value {
+            Value::Object(members) => {
+                let mut paths = 0;
+                follow(schema, value, 0, &mut paths)?;
+                pending.extend(members.values());
+            }
+            Value::Array(items) => pending.extend(items),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Walks the schemas that apply to the same value as `at` does.
+fn follow(root: &Value, at: &Value, depth: usize, paths: &mut usize) -> Result<(), String> {
+    *paths += 1;
+    if depth > MAX_IN_PLACE_DEPTH || *paths > MAX_IN_PLACE_PATHS {
+        return Err("the schema of its configuration refers to itself in a circle".to_owned());
+    }
+    let Value::Object(members) = at else { return Ok(()) };
+    for (keyword, value) in members {
+        match (keyword.as_str(), value) {
+            ("$ref", Value::String(reference)) => {
+                let pointer = reference.strip_prefix('#').filter(|p| p.is_empty() || p.starts_with('/'));
+                let Some(target) = pointer.and_then(|pointer| root.pointer(pointer)) else {
+                    return Err(format!(
+                        "the schema of its configuration refers to {:?}: only references to a place in the \
+                         same document are supported",
+                        super::text::sanitised(reference, 128)
+                    ));
+                };
+                follow(root, target, depth + 1, paths)?;
+            }
+            ("$id" | "$anchor" | "$dynamicRef" | "$recursiveRef", Value::String(_)) if depth > 0 || keyword != "$id" => {
+                return Err(format!("the schema of its configuration uses `{keyword}`, which is not supported"));
+            }
+            ("allOf" | "anyOf" | "oneOf", Value::Array(all)) => {
+                for one in all {
+                    follow(root, one, depth + 1, paths)?;
+                }
+            }
+            ("not" | "if" | "then" | "else", one) => follow(root, one, depth + 1, paths)?,
+            ("dependentSchemas", Value::Object(all)) => {
+                for one in all.values() {
+                    follow(root, one, depth + 1, paths)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn errors_say_where() {
+        let schema = json!({
+            "type": "object",
+            "required": ["where"],
+            "additionalProperties": false,
+            "properties": {"where": {"type": "array", "items": {"type": "string"}}},
+        });
+        assert_eq!(check(&schema, &json!({"where": ["a"]})), Ok(()));
+        let wrong = check(&schema, &json!({"where": ["a", 1]})).unwrap_err();
+        assert!(wrong.contains("`/where/1`"), "{wrong}");
+        let missing = check(&schema, &json!({"were": []})).unwrap_err();
+        assert!(missing.contains("were") && missing.contains("required"), "{missing}");
+    }
+
+    #[test]
+    fn recursion_into_the_value_is_fine() {
+        let schema = json!({
+            "$defs": {"predicate": {"anyOf": [
+                {"type": "string"},
+                {"type": "object", "properties": {"not": {"$ref": "#/$defs/predicate"}}},
+            ]}},
+            "$ref": "#/$defs/predicate",
+        });
+        assert_eq!(check(&schema, &json!({"not": {"not": "a"}})), Ok(()));
+        assert!(check(&schema, &json!({"not": {"not": 3}})).is_err());
+    }
+
+    #[test]
+    fn hostile_schemas_are_refused() {
+        let mut doubling = serde_json::Map::new();
+        for level in 0..40 {
+            let next = json!({"$ref": format!("#/$defs/d{}", level + 1)});
+            doubling.insert(format!("d{level}"), json!({"allOf": [next, next]}));
+        }
+        doubling.insert("d40".to_owned(), json!({}));
+        for schema in [
+            json!({"$ref": "#"}),
+            json!({"properties": {"a": {"allOf": [{"$ref": "#/properties/a"}]}}}),
+            json!({"$ref": "https://example.com/schema.json"}),
+            json!({"$ref": "file:///etc/passwd"}),
+            json!({"$dynamicRef": "#x"}),
+            json!({"$defs": doubling, "$ref": "#/$defs/d0"}),
+            json!({"pattern": "(a{1000}){1000}"}),
+            json!(["not a schema"]),
+        ] {
+            assert!(check_schema(&schema).is_err(), "{schema}");
+        }
+    }
+}

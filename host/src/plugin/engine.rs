@@ -1,0 +1,117 @@
+//! The one WebAssembly engine of a process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::cache::CodeCache;
+use super::error::PluginError;
+
+/// How often running plugins are looked at. A call may overrun its CPU time by this much.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Settings of an [`Engine`].
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// Where compiled plugins are kept between starts; only this user may write there. `None` compiles anew.
+    pub cache: Option<PathBuf>,
+    /// How many instances may exist at once, over all tasks and steps. Address space is reserved for them,
+    /// not memory. Default: 1,000.
+    pub max_instances: u32,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self { cache: None, max_instances: 1000 }
+    }
+}
+
+/// Compiles and runs plugins. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(super) wasm: wasmtime::Engine,
+    pub(super) cache: Option<Arc<CodeCache>>,
+    /// Held by plugins too: a plugin without ticks could not be interrupted.
+    pub(super) ticker: Arc<Ticker>,
+}
+
+impl Engine {
+    /// Starts the engine and its ticker thread.
+    pub fn new(settings: &EngineSettings) -> Result<Self, PluginError> {
+        let wasm = pooling(settings).or_else(|reason| {
+            // Where address space is limited (`ulimit -v`), instances are allocated one by one.
+            tracing::warn!(%reason, "no pool of plugin instances: each is allocated by itself");
+            wasmtime::Engine::new(&config())
+        });
+        let wasm = wasm.map_err(|error| PluginError::Engine(format!("{error:#}")))?;
+        let cache =
+            settings.cache.clone().map(|directory| CodeCache::open(directory, &wasm)).transpose()?.map(Arc::new);
+        let ticker = Arc::new(Ticker::start(wasm.clone())?);
+        Ok(Self { wasm, cache, ticker })
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        // The same in gives the same out, on every processor.
+        .wasm_relaxed_simd(false)
+        .cranelift_nan_canonicalization(true)
+        .epoch_interruption(true)
+        .parallel_compilation(true);
+    config
+}
+
+fn pooling(settings: &EngineSettings) -> wasmtime::Result<wasmtime::Engine> {
+    let instances = settings.max_instances;
+    // Runtimes of scripting languages are components of several modules, memories and tables.
+    let modules = instances.saturating_mul(4);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(modules)
+        .total_memories(instances.saturating_add(instances / 4))
+        .total_tables(modules)
+        .max_tables_per_module(4)
+        .table_elements(100_000)
+        .linear_memory_keep_resident(1 << 20)
+        .table_keep_resident(1 << 16);
+    let mut config = config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    wasmtime::Engine::new(&config)
+}
+
+/// Advances the engine's epoch until it is dropped.
+pub(super) struct Ticker {
+    stop: Option<Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(engine: wasmtime::Engine) -> Result<Self, PluginError> {
+        let (stop, stopped) = channel();
+        let thread = thread::Builder::new()
+            .name("plugin-ticker".to_owned())
+            .spawn(move || {
+                while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(TICK) {
+                    engine.increment_epoch();
+                }
+            })
+            .map_err(|error| PluginError::Engine(format!("cannot start a thread: {error}")))?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // The thread only waits and counts: there is nothing to learn from its result.
+            let _ = thread.join();
+        }
+    }
+}

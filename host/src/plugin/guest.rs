@@ -1,0 +1,183 @@
+//! What a plugin can reach of the host: its log and its metrics, both bounded. Nothing here fails: a
+//! plugin that logs too much loses messages, not its batch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, WasmStr};
+
+use super::bindings::log::Level;
+use super::limits::{Limits, Meter};
+use super::text::{is_plain_name, sanitised};
+
+const MAX_METRIC_NAME: usize = 64;
+
+/// A metric that a plugin keeps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Metric {
+    Count(u64),
+    Gauge(f64),
+}
+
+/// Metrics by name.
+pub type Metrics = BTreeMap<String, Metric>;
+
+/// The state of the host's side of one instance.
+pub(super) struct Guest {
+    pub meter: Meter,
+    pub metrics: Metrics,
+    layer: Arc<str>,
+    step: Arc<str>,
+    limits: Limits,
+    log_bytes: usize,
+    log_lines: usize,
+    /// Messages and metrics that went beyond a limit in this call.
+    ignored: u64,
+}
+
+impl Guest {
+    pub fn new(layer: Arc<str>, step: Arc<str>, limits: Limits) -> Self {
+        Self {
+            meter: Meter::new(limits.memory),
+            metrics: Metrics::new(),
+            layer,
+            step,
+            log_bytes: 0,
+            log_lines: 0,
+            ignored: 0,
+            limits,
+        }
+    }
+
+    pub fn start_call(&mut self, cpu: Duration) {
+        self.meter.start_call(cpu);
+        self.log_bytes = self.limits.log_bytes;
+        self.log_lines = self.limits.log_lines;
+    }
+
+    pub fn end_call(&mut self) {
+        let ignored = std::mem::take(&mut self.ignored);
+        if ignored > 0 {
+            tracing::warn!(
+                layer = &*self.layer,
+                step = &*self.step,
+                ignored,
+                "the plugin's messages or metrics went beyond their limits"
+            );
+        }
+    }
+
+    fn may_log(&mut self) -> bool {
+        let may = self.log_bytes > 0 && self.log_lines > 0;
+        self.ignored += u64::from(!may);
+        may
+    }
+
+    fn log(&mut self, level: Level, message: &str) {
+        let message = sanitised(message, self.log_bytes);
+        self.log_bytes = self.log_bytes.saturating_sub(message.len());
+        self.log_lines = self.log_lines.saturating_sub(1);
+        let (layer, step) = (&*self.layer, &*self.step);
+        match level {
+            Level::Error => tracing::error!(layer, step, "{message}"),
+            Level::Warn => tracing::warn!(layer, step, "{message}"),
+            Level::Info => tracing::info!(layer, step, "{message}"),
+            Level::Debug => tracing::debug!(layer, step, "{message}"),
+        }
+    }
+
+    fn record(&mut self, name: &str, metric: Metric) {
+        let names = self.metrics.len();
+        let recorded = match self.metrics.get_mut(name) {
+            Some(known) => known.record(metric),
+            None if names < self.limits.metric_names && is_plain_name(name, MAX_METRIC_NAME) => {
+                self.metrics.insert(name.to_owned(), metric).is_none()
+            }
+            None => false,
+        };
+        self.ignored += u64::from(!recorded);
+    }
+}
+
+impl Metric {
+    /// Whether it is a metric of the same sort.
+    fn record(&mut self, next: Self) -> bool {
+        match (self, next) {
+            (Self::Count(total), Self::Count(add)) => *total = total.saturating_add(add),
+            (Self::Gauge(value), Self::Gauge(next)) => *value = next,
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// Gives a plugin its imports.
+pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    type Context<'a> = StoreContextMut<'a, Guest>;
+    // Strings stay in the plugin's memory until it is clear that they are wanted.
+    linker.instance("sluicebox:plugin/log@0.1.0")?.func_wrap(
+        "log",
+        |mut context: Context<'_>, (level, message): (Level, WasmStr)| {
+            if context.data_mut().may_log() {
+                let message = message.to_str(&context)?.into_owned();
+                context.data_mut().log(level, &message);
+            }
+            Ok(())
+        },
+    )?;
+    let record = |mut context: Context<'_>, name: WasmStr, metric| -> wasmtime::Result<()> {
+        let name = name.to_str(&context)?.into_owned();
+        context.data_mut().record(&name, metric);
+        Ok(())
+    };
+    let mut metrics = linker.instance("sluicebox:plugin/metrics@0.1.0")?;
+    metrics.func_wrap("count", move |context: Context<'_>, (name, add): (WasmStr, u64)| {
+        record(context, name, Metric::Count(add))
+    })?;
+    metrics.func_wrap("gauge", move |context: Context<'_>, (name, value): (WasmStr, f64)| {
+        record(context, name, Metric::Gauge(value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guest() -> Guest {
+        let limits = Limits { log_bytes: 10, log_lines: 3, metric_names: 2, ..Limits::default() };
+        let mut guest = Guest::new("bronze".into(), "clean".into(), limits);
+        guest.start_call(Duration::ZERO);
+        guest
+    }
+
+    #[test]
+    fn a_flood_of_messages_is_counted_and_ends_with_the_call() {
+        let mut guest = guest();
+        for _ in 0..100 {
+            if guest.may_log() {
+                guest.log(Level::Debug, "1234");
+            }
+        }
+        assert_eq!(guest.ignored, 97);
+        guest.end_call();
+        guest.start_call(Duration::ZERO);
+        assert!(guest.may_log());
+    }
+
+    #[test]
+    fn invented_metric_names_are_bounded() {
+        let mut guest = guest();
+        guest.record("seen", Metric::Count(u64::MAX));
+        guest.record("seen", Metric::Count(1));
+        guest.record("seen", Metric::Gauge(1.0));
+        guest.record("no{such=\"name\"}", Metric::Count(1));
+        guest.record("load", Metric::Gauge(0.5));
+        guest.record("third", Metric::Count(1));
+        assert_eq!(guest.ignored, 3);
+        let expected: [(String, Metric); 2] =
+            [("load".into(), Metric::Gauge(0.5)), ("seen".into(), Metric::Count(u64::MAX))];
+        assert_eq!(guest.metrics, expected.into());
+    }
+}

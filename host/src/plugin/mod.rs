@@ -1,0 +1,36 @@
+//! Plugins: sandboxed components that process rows. The only place that knows wasmtime.
+//!
+//! An [`Engine`] loads a [`Plugin`]; each task opens its own [`Step`]s with it and sends [`Rows`] through
+//! them. A plugin is hostile until shown otherwise: what it uses is limited ([`Limits`]), everything it
+//! gives back is checked before it becomes an Arrow array, and it can fail only its own step.
+
+mod bindings;
+mod cache;
+mod component;
+mod config;
+mod engine;
+mod error;
+mod guest;
+mod instance;
+mod lift;
+mod limits;
+mod lower;
+mod outcome;
+mod plan;
+mod rows;
+mod schema;
+mod search;
+mod select;
+mod state;
+mod step;
+mod text;
+
+pub use component::{Plugin, PluginKind};
+pub use engine::{Engine, EngineSettings};
+pub use error::{At, PluginError, StepError};
+pub use guest::{Metric, Metrics};
+pub use limits::Limits;
+pub use outcome::Rejected;
+pub use rows::Rows;
+pub use schema::HOST_COLUMNS;
+pub use step::{Failed, OnError, Step, StepOutcome, StepSettings};

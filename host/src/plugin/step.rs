@@ -1,0 +1,244 @@
+//! A step: a plugin opened for one task, with its configuration and limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::datatypes::{Schema, SchemaRef};
+
+use crate::changes::StateLayout;
+use crate::progress::StepCounts;
+
+use super::component::{Plugin, PluginKind};
+use super::error::{At, Fault, PluginError, StepError};
+use super::guest::{Guest, Metrics};
+use super::instance::Instance;
+use super::limits::Limits;
+use super::lower::lower;
+use super::outcome::{Outcome, Rejected};
+use super::plan::Plan;
+use super::rows::Rows;
+use super::{config, schema, state};
+
+/// What becomes of rows that break a stateless plugin, or get a `data` error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// They come back apart from the others, in [`StepOutcome::failed`].
+    #[default]
+    SetAside,
+    /// The first of them stops the pipeline.
+    Stop,
+}
+
+/// Settings of a [`Step`].
+#[derive(Debug, Clone)]
+pub struct StepSettings {
+    pub layer: Arc<str>,
+    pub step: Arc<str>,
+    /// Checked against the plugin's JSON Schema, and handed to it as text.
+    pub config: serde_json::Value,
+    pub limits: Limits,
+    pub on_error: OnError,
+}
+
+/// A plugin at work in one task. It owns its instance and stays on its task's thread.
+pub struct Step {
+    plugin: Arc<Plugin>,
+    pub(super) at: At,
+    config: String,
+    pub(super) limits: Limits,
+    pub(super) on_error: OnError,
+    input: SchemaRef,
+    pub(super) plan: Plan,
+    pub(super) layout: Option<StateLayout>,
+    /// None before the first call, and after a fault.
+    pub(super) instance: Option<Instance>,
+    /// Of instances that are gone.
+    metrics: Metrics,
+    /// A stateful instance was lost, and nobody has restored it.
+    pub(super) is_broken: bool,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct StepOutcome {
+    /// What goes on to the next step.
+    pub rows: Rows,
+    pub counts: StepCounts,
+    pub rejected: Option<Rejected>,
+    pub failed: Option<Failed>,
+}
+
+/// Rows that broke the plugin or got a `data` error, as they came in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failed {
+    pub rows: RecordBatch,
+    pub reasons: StringArray,
+}
+
+impl Step {
+    /// Opens `plugin` for rows of the schema `input`, and checks its plan.
+    pub fn open(plugin: Arc<Plugin>, settings: StepSettings, input: &SchemaRef) -> Result<Self, PluginError> {
+        let at = At { layer: settings.layer, step: settings.step, plugin: plugin.name().clone() };
+        let refused = |what: String| PluginError::Step { at: at.clone(), what };
+        config::check(plugin.config_schema(), &settings.config).map_err(refused)?;
+        let config = settings.config.to_string();
+        let agree = || agree(&plugin, &at, &settings.limits, &config, input, Metrics::new());
+        let (instance, plan, layout) = agree().map_err(|fault| refused(fault.to_string()))?;
+        Ok(Self {
+            plugin,
+            at,
+            config,
+            limits: settings.limits,
+            on_error: settings.on_error,
+            input: input.clone(),
+            plan,
+            layout,
+            instance: Some(instance),
+            metrics: Metrics::new(),
+            is_broken: false,
+        })
+    }
+
+    pub fn plugin(&self) -> &Arc<Plugin> {
+        &self.plugin
+    }
+
+    /// Of the rows that come out.
+    pub fn output_schema(&self) -> &SchemaRef {
+        &self.plan.schema
+    }
+
+    /// Of what the step remembers, if it is stateful.
+    pub fn state_layout(&self) -> Option<&StateLayout> {
+        self.layout.as_ref()
+    }
+
+    /// The metrics that the plugin has kept since the step was opened.
+    pub fn metrics(&self) -> &Metrics {
+        self.instance.as_ref().map_or(&self.metrics, Instance::metrics)
+    }
+
+    /// Sends rows through the plugin. `watermark`, in microseconds since the Unix epoch, concerns aggregates,
+    /// which are called without rows too.
+    pub fn run(&mut self, mut rows: Rows, watermark: Option<i64>) -> Result<StepOutcome, StepError> {
+        self.check_ready(rows.schema())?;
+        let count = rows.num_rows();
+        let columns: Vec<ArrayRef> = self.plan.reads.iter().map(|index| rows.column_at(*index)).collect();
+        if count == 0 && self.plugin.kind() == PluginKind::Transform {
+            let none = Outcome::joined(Vec::new(), &self.plan).map_err(|error| self.refused(error.to_string()))?;
+            return Ok(self.finish(none, rows));
+        }
+        match self.process(&columns, count, watermark, self.limits.cpu) {
+            Ok(outcome) => Ok(self.finish(outcome, rows)),
+            Err(fault) if fault.is_final() => Err(self.refused(fault.to_string())),
+            Err(fault) if self.plugin.is_stateful() => Err(self.broken(count, fault)),
+            Err(fault) => self.run_in_pieces(rows, &columns, fault),
+        }
+    }
+
+    fn check_ready(&self, schema: &SchemaRef) -> Result<(), StepError> {
+        if self.is_broken {
+            return Err(self.refused("its state was lost and not restored".to_owned()));
+        }
+        let same = |a: &Schema, b: &Schema| a.fields() == b.fields();
+        if !Arc::ptr_eq(schema, &self.input) && !same(schema, &self.input) {
+            return Err(self.refused("it was opened for rows of another schema".to_owned()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(&self, outcome: Outcome, rows: Rows) -> StepOutcome {
+        let (rows, counts, rejected) = outcome.carry_out(rows, &self.plan);
+        StepOutcome { rows, counts, rejected, failed: None }
+    }
+
+    /// One call. After a fault that ends the instance the next call starts a fresh one.
+    pub(super) fn process(
+        &mut self,
+        columns: &[ArrayRef],
+        rows: usize,
+        watermark: Option<i64>,
+        cpu: Duration,
+    ) -> Result<Outcome, Fault> {
+        let instance = self.live_instance()?;
+        let stated = instance.process(cpu, rows, &lower(columns), watermark);
+        let outcome = stated
+            .and_then(|stated| Outcome::check(stated, rows, &self.plan, &self.limits).map_err(Fault::Malformed));
+        self.drop_instance_after(outcome)
+    }
+
+    pub(super) fn drop_instance_after<T>(&mut self, result: Result<T, Fault>) -> Result<T, Fault> {
+        if result.as_ref().is_err_and(Fault::ends_instance) {
+            self.drop_instance();
+        }
+        result
+    }
+
+    pub(super) fn drop_instance(&mut self) {
+        if let Some(instance) = self.instance.take() {
+            self.metrics = instance.into_metrics();
+        }
+    }
+
+    pub(super) fn live_instance(&mut self) -> Result<&mut Instance, Fault> {
+        if self.instance.is_none() {
+            let metrics = self.metrics.clone();
+            let (instance, plan, layout) =
+                agree(&self.plugin, &self.at, &self.limits, &self.config, &self.input, metrics)?;
+            if plan != self.plan || layout != self.layout {
+                return Err(Fault::Instantiate("it states another plan than before".to_owned()));
+            }
+            self.instance = Some(instance);
+        }
+        self.instance.as_mut().ok_or_else(|| Fault::Instantiate("it is gone".to_owned()))
+    }
+
+    pub(super) fn refused(&self, what: String) -> StepError {
+        StepError::Refused { at: self.at.clone(), what }
+    }
+
+    /// The state is not to be trusted any more, so the instance goes.
+    pub(super) fn broken(&mut self, rows: usize, fault: Fault) -> StepError {
+        self.drop_instance();
+        self.is_broken = true;
+        StepError::Broken { at: self.at.clone(), rows, what: fault.to_string() }
+    }
+}
+
+/// Starts an instance, and agrees with it on a plan and on the layout of its state.
+fn agree(
+    plugin: &Plugin,
+    at: &At,
+    limits: &Limits,
+    config: &str,
+    input: &SchemaRef,
+    metrics: Metrics,
+) -> Result<(Instance, Plan, Option<StateLayout>), Fault> {
+    let mut guest = Guest::new(at.layer.clone(), at.step.clone(), limits.clone());
+    guest.metrics = metrics;
+    let mut instance = Instance::start(&plugin.pre, &plugin.exports, guest, limits, limits.cpu)?;
+    let stated = instance.open(limits.cpu, config, &schema::to_contract(input.fields())).map_err(in_open)?;
+    let plan = Plan::check(stated, input).map_err(|what| Fault::Schema(format!("its plan is not sound: {what}")))?;
+    let layout = match plugin.is_stateful() {
+        true => Some(
+            instance
+                .state_layout(limits.cpu)
+                .and_then(|fields| state::check_layout(fields).map_err(Fault::Schema))
+                .map_err(in_open)?,
+        ),
+        false => None,
+    };
+    Ok((instance, plan, layout))
+}
+
+/// Whatever goes wrong there, other rows make no difference.
+fn in_open(fault: Fault) -> Fault {
+    if fault.is_final() { fault } else { Fault::Instantiate(fault.to_string()) }
+}
+
+impl std::fmt::Debug for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Step").field("at", &self.at).field("plan", &self.plan).finish_non_exhaustive()
+    }
+}

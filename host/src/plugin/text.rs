@@ -1,0 +1,42 @@
+//! Text that comes from a plugin: cut to a length, without control characters, before anybody sees it.
+
+/// At most `limit` bytes of `text`, with control characters replaced.
+pub(super) fn sanitised(text: &str, limit: usize) -> String {
+    let mut clean = String::with_capacity(text.len().min(limit));
+    for c in text.chars() {
+        let c = if c.is_control() { ' ' } else { c };
+        if clean.len() + c.len_utf8() > limit {
+            clean.push('…');
+            break;
+        }
+        clean.push(c);
+    }
+    clean
+}
+
+/// A name fit for a metric, a rule or a plugin: starts with a letter, then letters, digits and `_ - .`.
+pub(super) fn is_plain_name(name: &str, limit: usize) -> bool {
+    name.len() <= limit
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_between_characters_and_holds_no_line_breaks() {
+        assert_eq!(sanitised("a\nb\u{1b}[31m", 100), "a b [31m");
+        assert_eq!(sanitised("ééé", 3), "é…");
+    }
+
+    #[test]
+    fn plain_names() {
+        assert!(is_plain_name("range.temperature_c", 64));
+        for bad in ["", "1a", "a b", "a{x=\"1\"}", "é"] {
+            assert!(!is_plain_name(bad, 64), "{bad}");
+        }
+        assert!(!is_plain_name("aaaa", 3));
+    }
+}

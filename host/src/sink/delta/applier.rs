@@ -1,0 +1,237 @@
+//! Ledger entries to commits.
+
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+use async_trait::async_trait;
+use chrono::Utc;
+use deltalake_core::kernel::{Action, Metadata, MetadataExt, StructType};
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+
+use super::guard::Guard;
+use super::log::{Commit, News, Put, State, TableLog};
+use super::opening::{Opening, check_opened};
+use super::schema::{delta_schema, grow, table_type};
+use super::{DeltaSettings, DeltaStorage, Partitioning, TableSeen, actions, application_id};
+use crate::ledger::entry::{Body, DataFile, Entry, EntryNumber, SinkEntry};
+use crate::schema::RecordSchema;
+use crate::sink::{Applied, SinkApplier, SinkError, SinkMark};
+
+const CHECKS_AT_ONCE: usize = 16;
+
+/// Reads the textual types of an entry's schema into Arrow's.
+pub type SchemaReader = fn(&RecordSchema) -> Result<Schema, String>;
+
+/// Applies entries to a Delta table: all files of a call, the schema that they need and the mark in one commit.
+pub struct DeltaApplier {
+    settings: DeltaSettings,
+    log: TableLog,
+    files: Arc<dyn ObjectStore>,
+    guard: Guard,
+    read_schema: SchemaReader,
+    /// The newest layout of rows that entries of this sink may have.
+    rows: StructType,
+    state: State,
+    checkpoint_considered: u64,
+}
+
+impl DeltaApplier {
+    /// Opens the table, or creates it with its mark in one commit. `partitioning` is that of the rows as the
+    /// pipeline has them now. Fails with `Refused` if the table cannot take them, or is not what it was.
+    pub async fn open(
+        settings: DeltaSettings,
+        storage: &DeltaStorage,
+        partitioning: &Partitioning,
+        read_schema: SchemaReader,
+    ) -> Result<Self, SinkError> {
+        let log = TableLog::new(storage, application_id(&settings.pipeline, &settings.sink));
+        let partition_by = partitioning.columns().map(str::to_owned).collect();
+        let guard = Guard::new(log.location(), &settings, partition_by);
+        let rows =
+            table_type(partitioning.table_schema()).or_else(|error| guard.refuse(&error.to_string()))?;
+        let opening = Opening { settings: &settings, log: &log, guard: &guard, rows: &rows };
+        let state = opening.open().await?;
+        Ok(Self {
+            checkpoint_considered: state.version,
+            files: storage.table_store(),
+            settings,
+            log,
+            guard,
+            read_schema,
+            rows,
+            state,
+        })
+    }
+
+    /// What an entry records of the table, as of the last call of `open`, `mark` or `apply`.
+    pub fn seen(&self) -> TableSeen {
+        TableSeen {
+            table_id: self.state.metadata.id().to_owned(),
+            version: self.state.version,
+            mark: self.number(),
+        }
+    }
+
+    fn number(&self) -> EntryNumber {
+        self.state.mark.and_then(|mark| u64::try_from(mark).ok()).unwrap_or_default()
+    }
+
+    async fn refresh(&mut self) -> Result<(), SinkError> {
+        match self.log.news(&self.state).await? {
+            News::Commits(commits) => {
+                for commit in commits {
+                    self.guard.check_commit(&self.state, &commit)?;
+                    self.state.take(commit);
+                }
+            }
+            News::Broken => self.reopen().await?,
+        }
+        if !self.state.has_tip() {
+            self.state.set_tip(self.log.tip(self.state.version).await?);
+        }
+        Ok(())
+    }
+
+    /// The log does not go on from our state: loads it anew, and compares.
+    async fn reopen(&mut self) -> Result<(), SinkError> {
+        if !self.log.exists().await? {
+            return self.guard.refuse(
+                "the table is gone; put it back, or give the sink another name, under which it starts at the ledger's newest entry",
+            );
+        }
+        let state = self.log.load().await?;
+        self.guard.check_not_backwards(&self.seen(), &state)?;
+        check_opened(&self.log, &self.guard, &state, self.state.version).await?;
+        self.state = state;
+        Ok(())
+    }
+
+    /// Files of entries that waited for long may have been taken for garbage and removed.
+    async fn check_files(&self, entries: &[(&Entry, &SinkEntry)]) -> Result<(), SinkError> {
+        let trusted_from = Utc::now().timestamp_millis() - self.settings.verify_files_after_ms;
+        let mut checks = Vec::new();
+        for (entry, part) in entries {
+            if entry.written_at_ms < trusted_from {
+                checks.extend(part.files.iter().map(|file| self.check_file(entry.number, file)));
+            }
+        }
+        stream::iter(checks).buffer_unordered(CHECKS_AT_ONCE).try_collect().await
+    }
+
+    async fn check_file(&self, number: EntryNumber, file: &DataFile) -> Result<(), SinkError> {
+        let path = Path::parse(&file.path).or_else(|error| self.guard.refuse(&error.to_string()))?;
+        match self.files.head(&path).await {
+            Ok(meta) if meta.size == file.size => Ok(()),
+            Ok(meta) => self.guard.refuse(&format!(
+                "file `{}` of entry {number} has {} bytes, and was written with {}; restore it from a copy",
+                file.path, meta.size, file.size
+            )),
+            Err(object_store::Error::NotFound { .. }) => self.guard.refuse(&format!(
+                "file `{}` of entry {number} is gone before the entry was applied, most likely by a VACUUM with a shorter retention than the entry's age; restore it from a copy, or skip the rows by giving the sink another name",
+                file.path
+            )),
+            Err(error) => Err(SinkError::Unavailable(format!("{}: looking for `{}`: {error}", self.guard.location, file.path))),
+        }
+    }
+
+    /// The newest layout among the entries, over that of the rows as the pipeline has them.
+    fn newest_rows(&self, entries: &[(&Entry, &SinkEntry)]) -> Result<StructType, SinkError> {
+        let mut rows = self.rows.clone();
+        for (entry, part) in entries {
+            let Some(schema) = &part.schema else { continue };
+            let number = entry.number;
+            let refused = |error: String| format!("the schema of entry {number}: {error}");
+            let schema = (self.read_schema)(schema).or_else(|error| self.guard.refuse(&refused(error)))?;
+            let schema = delta_schema(&schema)
+                .and_then(|schema| table_type(&schema))
+                .and_then(|schema| grow(&rows, &schema));
+            rows = schema.or_else(|error| self.guard.refuse(&refused(error.to_string())))?;
+        }
+        Ok(rows)
+    }
+
+    async fn checkpoint_if_due(&mut self) {
+        let interval = self.settings.checkpoint_interval.max(1);
+        let due = self.state.version / interval > self.checkpoint_considered / interval;
+        self.checkpoint_considered = self.state.version;
+        if !due {
+            return;
+        }
+        let version = self.state.version;
+        match self.log.checkpoint(version).await {
+            Ok(()) => {
+                tracing::debug!(sink = %self.settings.sink, version, "checkpoint of the table's log written")
+            }
+            // Only readers are slower for it; the next one comes after as many commits.
+            Err(error) => {
+                tracing::warn!(sink = %self.settings.sink, version, %error, "no checkpoint of the table's log")
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl SinkApplier for DeltaApplier {
+    async fn mark(&mut self) -> Result<SinkMark, SinkError> {
+        self.refresh().await?;
+        Ok(SinkMark { number: self.number(), ledger: self.settings.ledger })
+    }
+
+    async fn apply(&mut self, entries: &[Arc<Entry>], to: EntryNumber) -> Result<Applied, SinkError> {
+        let mark = self.number();
+        if to <= mark || entries.iter().any(|entry| entry.number <= mark || entry.number > to) {
+            return Ok(Applied::Busy);
+        }
+        let parts: Vec<(&Entry, &SinkEntry)> = entries
+            .iter()
+            .filter_map(|entry| Some((entry.as_ref(), part(entry, &self.settings.sink)?)))
+            .collect();
+        self.check_files(&parts).await?;
+        let rows = self.newest_rows(&parts)?;
+        let version = self.state.version + 1;
+        let mut commit = Commit { version, ..Commit::default() };
+        let mut actions = Vec::new();
+        // A mark alone changes nothing that readers see, so it changes no schema either.
+        if parts.iter().any(|(_, part)| !part.files.is_empty()) {
+            let grown = self.guard.grown(&self.state.metadata, &rows)?;
+            if grown != self.guard.schema_of(&self.state.metadata)? {
+                let metadata = with_schema(&self.guard, self.state.metadata.clone(), &grown)?;
+                commit.metadata = Some(metadata.clone());
+                actions.push(Action::Metadata(metadata));
+            }
+        }
+        let changes_schema = commit.metadata.is_some();
+        actions.insert(
+            0,
+            actions::application_info(&self.settings, self.state.version, &parts, to, changes_schema),
+        );
+        actions.extend(parts.iter().flat_map(|(_, part)| &part.files).map(actions::add));
+        actions.push(actions::txn(&self.settings, to));
+        commit.mark = i64::try_from(to).ok();
+        match self.log.put(version, &actions).await? {
+            Put::Taken => Ok(Applied::Busy),
+            Put::Committed => {
+                self.state.take(commit);
+                self.rows = rows;
+                // If this fails, the next look at the log finds out.
+                let tip = self.log.tip(version).await.unwrap_or_default();
+                self.state.set_tip(tip);
+                self.checkpoint_if_due().await;
+                Ok(Applied::Done)
+            }
+        }
+    }
+}
+
+fn part<'a>(entry: &'a Entry, sink: &str) -> Option<&'a SinkEntry> {
+    match &entry.body {
+        Body::Epoch(epoch) => epoch.sinks.get(sink),
+        Body::Genesis(_) | Body::Configure(_) | Body::Sweep(_) => None,
+    }
+}
+
+fn with_schema(guard: &Guard, metadata: Metadata, schema: &StructType) -> Result<Metadata, SinkError> {
+    metadata.with_schema(schema).or_else(|error| guard.refuse(&error.to_string()))
+}

@@ -1,0 +1,179 @@
+//! The Delta Lake sink.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `schema` | Arrow types to Delta types; how a table's schema grows |
+//! | `partition` | partition columns: derived, escaped, split off the rows |
+//! | `stats` | the `stats` of an `add` action, from a Parquet footer |
+//! | `writer` | rows to Parquet files in memory |
+//! | `upload` | files to their place in the table's folder, durably |
+//! | `local` | an object store on the local disk that syncs what it writes |
+//! | `log` | the table's log: state by increments, commits by put-if-absent, checkpoints |
+//! | `guard` | what a table must be, and what others may do to it, for entries to be applied |
+//! | `opening` | the table created, adopted or taken up |
+//! | `actions` | what a commit consists of |
+//! | `applier` | ledger entries to commits |
+//! | `inspect` | a table as `sluicebox tables` and the audit see it |
+//!
+//! Commits do not go through delta-rs's `CommitBuilder`: it retries on its own judgement, and holds the
+//! table's whole list of files. The log here holds only what a commit is decided on, so that the cost
+//! of a commit depends neither on the length of the log nor on the size of the table.
+
+mod actions;
+mod applier;
+mod guard;
+mod inspect;
+mod local;
+mod log;
+mod opening;
+mod partition;
+mod schema;
+mod stats;
+mod upload;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use deltalake_core::logstore::{LogStoreRef, StorageConfig, logstore_for, logstore_with};
+use object_store::ObjectStore;
+use serde::{Deserialize, Serialize};
+use url::Url;
+use uuid::Uuid;
+
+pub use self::applier::{DeltaApplier, SchemaReader};
+pub use self::local::DurableLocal;
+pub use self::inspect::{ActiveFile, TableView, inspect};
+pub use self::partition::{PartitionSettings, Partitioning};
+pub use self::schema::delta_schema;
+pub use self::upload::upload;
+pub use self::writer::{DeltaWriter, EncodedFile, WriterSettings};
+
+use crate::ledger::entry::{EntryNumber, PluginReference};
+use crate::sink::SinkError;
+
+/// What can be wrong with rows, schemas or settings before anything is committed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeltaError {
+    #[error("column `{column}`: {what}")]
+    Column { column: String, what: String },
+    #[error("the table's schema cannot take these rows: {0}")]
+    Schema(String),
+    #[error("the rows fall into more than {limit} partitions at once: partition by a coarser column")]
+    TooManyPartitions { limit: usize },
+    #[error("rows came with another schema than the writer was opened with: {0}")]
+    OtherRows(String),
+    #[error("encoding Parquet: {0}")]
+    Parquet(#[from] parquet::errors::ParquetError),
+    #[error("converting rows: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+    #[error("storing `{path}`: {source}")]
+    Store { path: String, source: object_store::Error },
+    #[error("location `{location}` cannot be used: {what}")]
+    Location { location: String, what: String },
+    #[error("reading the table at `{location}`: {what}")]
+    Table { location: String, what: String },
+}
+
+/// One table, and how it is followed.
+#[derive(Debug, Clone)]
+pub struct DeltaSettings {
+    /// The pipeline's id, not its file's name.
+    pub pipeline: String,
+    pub sink: String,
+    pub location: Url,
+    /// Where the ledger is, and the entry at which this sink starts if the table does not know it yet.
+    pub ledger: Uuid,
+    pub start: EntryNumber,
+    /// Named in each commit.
+    pub plugins: Vec<PluginReference>,
+    /// What the ledger last recorded of the table, if anything.
+    pub seen: Option<TableSeen>,
+    /// Changes by others up to this version are taken as intended: the way on after a refusal.
+    pub accept_version: Option<u64>,
+    /// Commits between two checkpoints of the table's log.
+    pub checkpoint_interval: u64,
+    /// Entries older than this (milliseconds) have their files looked for before they are applied.
+    pub verify_files_after_ms: i64,
+}
+
+impl DeltaSettings {
+    pub fn new(pipeline: &str, sink: &str, location: Url, ledger: Uuid, start: EntryNumber) -> Self {
+        Self {
+            pipeline: pipeline.to_owned(),
+            sink: sink.to_owned(),
+            location,
+            ledger,
+            start,
+            plugins: Vec::new(),
+            seen: None,
+            accept_version: None,
+            checkpoint_interval: 100,
+            verify_files_after_ms: 3_600_000,
+        }
+    }
+}
+
+/// The application id under which a sink's mark is kept in its table.
+pub fn application_id(pipeline: &str, sink: &str) -> String {
+    format!("sluicebox/{pipeline}/{sink}")
+}
+
+/// The table property that ties the mark to its ledger. `commitInfo` says it too, but goes with the log's clean-up.
+fn ledger_property(pipeline: &str, sink: &str) -> String {
+    format!("sluicebox.ledger/{pipeline}/{sink}")
+}
+
+/// What is remembered of a table outside of it: enough to notice that it is another one, or went backwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableSeen {
+    pub table_id: String,
+    pub version: u64,
+    pub mark: EntryNumber,
+}
+
+/// Where a table lies.
+#[derive(Clone)]
+pub struct DeltaStorage {
+    log_store: LogStoreRef,
+}
+
+impl DeltaStorage {
+    /// Opens the location. A local folder is written durably; others go by `options`, as delta-rs names them.
+    pub fn open(location: &Url, options: BTreeMap<String, String>) -> Result<Self, DeltaError> {
+        if location.scheme() == "file" {
+            return Self::with_store(Arc::new(DurableLocal::new()), location);
+        }
+        let options = options.into_iter().collect::<std::collections::HashMap<_, _>>();
+        let log_store = StorageConfig::parse_options(options)
+            .and_then(|config| logstore_for(location, config))
+            .map_err(|error| location_error(location, &error))?;
+        Ok(Self { log_store })
+    }
+
+    /// Over a given store, whose root is the root of `location`'s file system or bucket.
+    pub fn with_store(root: Arc<dyn ObjectStore>, location: &Url) -> Result<Self, DeltaError> {
+        let log_store = logstore_with(root, location, StorageConfig::default())
+            .map_err(|error| location_error(location, &error))?;
+        Ok(Self { log_store })
+    }
+
+    /// The store with the table's folder as its root.
+    pub fn table_store(&self) -> Arc<dyn ObjectStore> {
+        self.log_store.object_store(None)
+    }
+}
+
+fn location_error(location: &Url, error: &dyn std::fmt::Display) -> DeltaError {
+    DeltaError::Location { location: location.to_string(), what: error.to_string() }
+}
+
+/// Only appending is built: a table kept by key needs a merge of its own.
+pub fn refuse_upsert(sink: &str) -> SinkError {
+    SinkError::Refused(format!(
+        "sink `{sink}`: `mode: upsert` is not available for Delta tables yet; use `mode: append` and keep the latest row of each key when reading"
+    ))
+}

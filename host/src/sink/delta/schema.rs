@@ -1,0 +1,231 @@
+//! Arrow types to Delta types, and how a table's schema grows.
+//!
+//! | Arrow | in the table |
+//! |---|---|
+//! | boolean, int8 to int64, float32, float64, utf8, binary, date32 | the same |
+//! | uint8, uint16, uint32 | the next wider signed integer |
+//! | uint64 | decimal(20, 0) |
+//! | float16 | float32 |
+//! | large and view strings and binaries, fixed-size binary | string, binary |
+//! | timestamps of any unit and zone | microseconds, UTC; without a zone they are read as UTC; nanoseconds are cut |
+//! | date64 | date |
+//! | decimals of up to 38 digits | the same |
+//! | dictionary | its values' type |
+//! | lists of every kind; struct; map | array; struct; map |
+//!
+//! Everything else (times, durations, intervals, null, unions) is refused when the pipeline is checked.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
+use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
+use deltalake_core::kernel::{ArrayType, DataType as DeltaType, MapType, StructField, StructType};
+
+use super::DeltaError;
+
+/// The schema that rows of `schema` have in the files and in the table. Errors name the column.
+pub fn delta_schema(schema: &Schema) -> Result<Schema, DeltaError> {
+    Ok(Schema::new(written_fields("", schema.fields())?))
+}
+
+/// The Delta type of rows whose schema [`delta_schema`] gave. Every column is nullable, so that rows
+/// without it can follow.
+pub(super) fn table_type(written: &Schema) -> Result<StructType, DeltaError> {
+    let fields =
+        written.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect::<Fields>();
+    (&Schema::new(fields)).try_into_kernel().map_err(|error| DeltaError::Schema(error.to_string()))
+}
+
+fn written_fields(path: &str, fields: &Fields) -> Result<Fields, DeltaError> {
+    let mut names = HashSet::new();
+    fields
+        .iter()
+        .map(|field| {
+            let column =
+                if path.is_empty() { field.name().clone() } else { format!("{path}.{}", field.name()) };
+            if !names.insert(field.name().to_lowercase()) {
+                return refused(
+                    &column,
+                    "another column differs from it by case only, and Delta columns ignore case",
+                );
+            }
+            let data_type = written_type(&column, field.data_type())?;
+            Ok(Arc::new(Field::new(field.name(), data_type, field.is_nullable())))
+        })
+        .collect()
+}
+
+fn written_type(column: &str, data_type: &DataType) -> Result<DataType, DeltaError> {
+    let element = |field: &FieldRef| -> Result<DataType, DeltaError> {
+        let data_type = written_type(&format!("{column}.element"), field.data_type())?;
+        Ok(DataType::List(Arc::new(Field::new("element", data_type, true))))
+    };
+    match data_type {
+        DataType::Boolean
+        | DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::Float32
+        | DataType::Float64
+        | DataType::Utf8
+        | DataType::LargeUtf8
+        | DataType::Utf8View
+        | DataType::Binary
+        | DataType::LargeBinary
+        | DataType::BinaryView
+        | DataType::Date32 => Ok(data_type.clone()),
+        DataType::UInt8 => Ok(DataType::Int16),
+        DataType::UInt16 => Ok(DataType::Int32),
+        DataType::UInt32 => Ok(DataType::Int64),
+        DataType::UInt64 => Ok(DataType::Decimal128(20, 0)),
+        DataType::Float16 => Ok(DataType::Float32),
+        DataType::FixedSizeBinary(_) => Ok(DataType::Binary),
+        DataType::Date64 => Ok(DataType::Date32),
+        DataType::Timestamp(_, _) => Ok(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+        DataType::Decimal32(precision, scale)
+        | DataType::Decimal64(precision, scale)
+        | DataType::Decimal128(precision, scale)
+        | DataType::Decimal256(precision, scale) => {
+            if *precision > 38 || *scale < 0 {
+                return refused(
+                    column,
+                    "Delta holds decimals of up to 38 digits and with a scale of 0 or more",
+                );
+            }
+            Ok(DataType::Decimal128(*precision, *scale))
+        }
+        DataType::Dictionary(_, values) => written_type(column, values),
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::ListView(field)
+        | DataType::LargeListView(field)
+        | DataType::FixedSizeList(field, _) => element(field),
+        DataType::Struct(fields) if fields.is_empty() => {
+            refused(column, "a struct without fields cannot be stored")
+        }
+        DataType::Struct(fields) => Ok(DataType::Struct(written_fields(column, fields)?)),
+        DataType::Map(entries, _) => written_map(column, entries),
+        other => refused(
+            column,
+            &format!("type `{other}` has no place in a Delta table; cast it in a step before"),
+        ),
+    }
+}
+
+fn written_map(column: &str, entries: &FieldRef) -> Result<DataType, DeltaError> {
+    let DataType::Struct(pair) = entries.data_type() else {
+        return refused(column, "a map without keys and values");
+    };
+    let [key, value] = pair.as_ref() else {
+        return refused(column, "a map without keys and values");
+    };
+    let key = Field::new("key", written_type(&format!("{column}.key"), key.data_type())?, false);
+    let value = Field::new("value", written_type(&format!("{column}.value"), value.data_type())?, true);
+    let entries = Field::new("key_value", DataType::Struct(vec![key, value].into()), false);
+    Ok(DataType::Map(Arc::new(entries), false))
+}
+
+fn refused<T>(column: &str, what: &str) -> Result<T, DeltaError> {
+    Err(DeltaError::Column { column: column.to_owned(), what: what.to_owned() })
+}
+
+/// The table's schema after it has taken rows of `rows`: new columns and nested fields are added at the end.
+/// Equal to `table` if there is nothing to add. A column of another type is an error: without type
+/// widening, which few engines read, a table cannot change it.
+pub(super) fn grow(table: &StructType, rows: &StructType) -> Result<StructType, DeltaError> {
+    grow_struct("", table, rows)
+}
+
+fn grow_struct(path: &str, table: &StructType, rows: &StructType) -> Result<StructType, DeltaError> {
+    let mut fields: Vec<StructField> = table.fields().cloned().collect();
+    for field in rows.fields() {
+        let column = if path.is_empty() { field.name().clone() } else { format!("{path}.{}", field.name()) };
+        match fields.iter_mut().find(|known| known.name().eq_ignore_ascii_case(field.name())) {
+            None => fields.push(StructField::nullable(field.name(), field.data_type().clone())),
+            Some(known) if known.name() != field.name() => {
+                return refused(
+                    &column,
+                    &format!("the table has it as `{}`, and Delta columns ignore case", known.name()),
+                );
+            }
+            Some(known) => known.data_type = grow_type(&column, known.data_type(), field.data_type())?,
+        }
+    }
+    StructType::try_new(fields).map_err(|error| DeltaError::Schema(error.to_string()))
+}
+
+fn grow_type(column: &str, table: &DeltaType, rows: &DeltaType) -> Result<DeltaType, DeltaError> {
+    match (table, rows) {
+        (DeltaType::Struct(table), DeltaType::Struct(rows)) => {
+            Ok(DeltaType::from(grow_struct(column, table, rows)?))
+        }
+        (DeltaType::Array(table), DeltaType::Array(rows)) => {
+            let element = grow_type(&format!("{column}.element"), table.element_type(), rows.element_type())?;
+            Ok(DeltaType::from(ArrayType::new(element, table.contains_null())))
+        }
+        (DeltaType::Map(table), DeltaType::Map(rows)) => {
+            let key = grow_type(&format!("{column}.key"), table.key_type(), rows.key_type())?;
+            let value = grow_type(&format!("{column}.value"), table.value_type(), rows.value_type())?;
+            Ok(DeltaType::from(MapType::new(key, value, table.value_contains_null())))
+        }
+        (table, rows) if table == rows => Ok(table.clone()),
+        (table, rows) => refused(
+            column,
+            &format!(
+                "the table holds `{table}` and the rows have `{rows}`; cast it in a step before, or write to another table"
+            ),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(data_type: DataType) -> Result<DataType, DeltaError> {
+        delta_schema(&Schema::new(vec![Field::new("c", data_type, true)]))
+            .map(|schema| schema.field(0).data_type().clone())
+    }
+
+    #[test]
+    fn types_without_a_counterpart_are_widened_or_refused_by_name() {
+        assert_eq!(written(DataType::UInt8).expect("uint8"), DataType::Int16);
+        assert_eq!(written(DataType::UInt64).expect("uint64"), DataType::Decimal128(20, 0));
+        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        assert_eq!(written(DataType::Timestamp(TimeUnit::Nanosecond, None)).expect("timestamp"), utc);
+        assert_eq!(written(DataType::FixedSizeBinary(3)).expect("binary"), DataType::Binary);
+        let inner = DataType::Struct(vec![Field::new("t", DataType::Time32(TimeUnit::Second), true)].into());
+        let error =
+            written(DataType::List(Arc::new(Field::new("item", inner, true)))).expect_err("time is refused");
+        assert!(error.to_string().contains("`c.element.t`"), "{error}");
+        let twice =
+            Schema::new(vec![Field::new("a", DataType::Int32, true), Field::new("A", DataType::Int32, true)]);
+        assert!(delta_schema(&twice).is_err());
+    }
+
+    #[test]
+    fn a_table_takes_new_columns_and_nested_fields_but_no_other_type() {
+        let rows = |fields: Vec<Field>| table_type(&Schema::new(fields)).expect("a table type");
+        let nested = |fields: Vec<Field>| Field::new("s", DataType::Struct(fields.into()), true);
+        let a = || Field::new("a", DataType::Int32, true);
+        let table = rows(vec![a(), nested(vec![a()])]);
+        let more = rows(vec![
+            nested(vec![Field::new("b", DataType::Utf8, true)]),
+            Field::new("z", DataType::Utf8, true),
+        ]);
+        let grown = grow(&table, &more).expect("growth");
+        let names: Vec<_> = grown.fields().map(|field| field.name().as_str()).collect();
+        assert_eq!(names, ["a", "s", "z"]);
+        let DeltaType::Struct(inner) = grown.field("s").expect("s").data_type() else {
+            panic!("not a struct")
+        };
+        assert_eq!(inner.fields().count(), 2);
+        assert_eq!(grow(&grown, &table).expect("nothing to add"), grown);
+        let wider = rows(vec![Field::new("a", DataType::Int64, true)]);
+        let error = grow(&table, &wider).expect_err("another type").to_string();
+        assert!(error.contains("`a`") && error.contains("integer") && error.contains("long"), "{error}");
+        assert!(grow(&table, &rows(vec![Field::new("A", DataType::Int32, true)])).is_err());
+    }
+}

@@ -1,0 +1,196 @@
+//! Scenarios on tables in temporary folders, and what they share.
+
+mod commits;
+mod fault;
+mod rows;
+mod traps;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use deltalake_core::DeltaTable;
+use deltalake_core::kernel::Action;
+use object_store::ObjectStore;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use url::Url;
+use uuid::Uuid;
+
+use super::local::DurableLocal;
+use super::{
+    DeltaApplier, DeltaSettings, DeltaStorage, DeltaWriter, PartitionSettings, Partitioning, TableView,
+    WriterSettings, application_id, inspect, upload,
+};
+use crate::ledger::entry::{Body, Entry, EntryNumber, Epoch, SinkEntry, Writer};
+use crate::schema::{Column, RecordSchema};
+use crate::sink::SinkError;
+
+const PIPELINE: &str = "p";
+const SINK: &str = "bronze";
+
+/// A table's folder, and the pipeline that writes to it.
+struct Place {
+    folder: TempDir,
+    store: Arc<dyn ObjectStore>,
+    ledger: Uuid,
+    partition_by: Vec<String>,
+    checkpoint_interval: u64,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self::with_store(Arc::new(DurableLocal::new()))
+    }
+
+    fn with_store(store: Arc<dyn ObjectStore>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self { folder, store, ledger: Uuid::new_v4(), partition_by: Vec::new(), checkpoint_interval: 100 }
+    }
+
+    fn url(&self) -> Url {
+        Url::from_directory_path(self.folder.path().join("table")).expect("a url")
+    }
+
+    fn storage(&self) -> DeltaStorage {
+        DeltaStorage::with_store(self.store.clone(), &self.url()).expect("a storage")
+    }
+
+    fn settings(&self) -> DeltaSettings {
+        let settings = DeltaSettings::new(PIPELINE, SINK, self.url(), self.ledger, 3);
+        DeltaSettings { checkpoint_interval: self.checkpoint_interval, ..settings }
+    }
+
+    fn partitioning(&self, rows: &Schema) -> Partitioning {
+        let settings = PartitionSettings { by: self.partition_by.clone(), event_time: None };
+        Partitioning::new(rows, &settings).expect("a partitioning")
+    }
+
+    async fn open(&self) -> Result<DeltaApplier, SinkError> {
+        self.open_with(self.settings()).await
+    }
+
+    async fn open_with(&self, settings: DeltaSettings) -> Result<DeltaApplier, SinkError> {
+        DeltaApplier::open(settings, &self.storage(), &self.partitioning(&schema()), read_schema).await
+    }
+
+    /// An entry whose files are in place.
+    async fn entry(&self, number: EntryNumber, rows: &RecordBatch) -> Arc<Entry> {
+        let writer = Writer { incarnation: Uuid::new_v4(), epoch: number };
+        let settings = WriterSettings {
+            incarnation: writer.incarnation,
+            thread: 0,
+            file_size: 1 << 20,
+            max_partitions: 100,
+        };
+        let mut files = DeltaWriter::new(settings, rows.schema(), self.partitioning(rows.schema_ref()));
+        files.write(rows).expect("rows are written");
+        let files = files.finish(number).expect("files are finished");
+        let files = upload(&self.storage().table_store(), files).await.expect("files are uploaded");
+        let schema = (rows.schema() != schema()).then(|| text_schema(rows.schema_ref()));
+        self.entry_of(number, writer, SinkEntry { files, schema })
+    }
+
+    fn entry_of(&self, number: EntryNumber, writer: Writer, part: SinkEntry) -> Arc<Entry> {
+        let epoch = Epoch {
+            configuration: String::new(),
+            schema_version: 0,
+            proposes_schema: None,
+            tasks: Vec::new(),
+            sinks: BTreeMap::from([(SINK.to_owned(), part)]),
+        };
+        let written_at_ms = chrono::Utc::now().timestamp_millis();
+        Arc::new(Entry {
+            format: 1,
+            ledger: self.ledger,
+            number,
+            writer,
+            written_at_ms,
+            body: Body::Epoch(epoch),
+        })
+    }
+
+    async fn view(&self) -> TableView {
+        inspect(&self.storage(), PIPELINE, SINK, 1000).await.expect("a readable table").expect("a table")
+    }
+
+    async fn table(&self) -> DeltaTable {
+        let mut table = DeltaTable::new(self.storage().log_store);
+        table.load().await.expect("the table loads");
+        table
+    }
+
+    fn log_file(&self, version: u64) -> std::path::PathBuf {
+        self.folder.path().join(format!("table/_delta_log/{version:020}.json"))
+    }
+
+    /// The actions of a commit, as they lie in the log.
+    fn commit(&self, version: u64) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.log_file(version)).expect("a commit");
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    /// Another writer's commit, as the next version.
+    async fn foreign(&self, actions: &[Value]) -> u64 {
+        let version = self.table().await.version().expect("a version") + 1;
+        let lines: Vec<String> = actions.iter().map(Value::to_string).collect();
+        std::fs::write(self.log_file(version), lines.join("\n")).expect("a commit is written");
+        version
+    }
+
+    fn remove_of(&self, entry: &Entry) -> Value {
+        let Body::Epoch(epoch) = &entry.body else { panic!("not an epoch") };
+        json!({"remove": {"path": epoch.sinks[SINK].files[0].path, "dataChange": true, "deletionTimestamp": 1}})
+    }
+
+    async fn metadata_with(&self, property: &str, value: &str) -> Value {
+        let table = self.table().await;
+        let action = Action::Metadata(table.snapshot().expect("a snapshot").metadata().clone());
+        let mut action = serde_json::to_value(&action).expect("JSON");
+        action["metaData"]["configuration"][property] = value.into();
+        action
+    }
+}
+
+fn info(operation: &str, mode: &str) -> Value {
+    json!({"commitInfo": {"timestamp": 1, "operation": operation, "operationParameters": {"mode": mode}}})
+}
+
+fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("id", DataType::Int64, true),
+        Field::new("name", DataType::Utf8, true),
+    ]))
+}
+
+fn rows(from: i64, to: i64) -> RecordBatch {
+    let names = StringArray::from_iter_values((from..to).map(|id| format!("name {}", id % 3)));
+    let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(from..to)), Arc::new(names)];
+    RecordBatch::try_new(schema(), columns).expect("rows")
+}
+
+fn text_schema(schema: &Schema) -> RecordSchema {
+    let column =
+        |field: &Arc<Field>| Column { name: field.name().clone(), data_type: field.data_type().to_string() };
+    RecordSchema { columns: schema.fields().iter().map(column).collect() }
+}
+
+/// Reads Arrow's own spelling of types.
+fn read_schema(schema: &RecordSchema) -> Result<Schema, String> {
+    let field = |column: &Column| -> Result<Field, String> {
+        let data_type: DataType =
+            column.data_type.parse().map_err(|_| format!("no type: {}", column.data_type))?;
+        Ok(Field::new(&column.name, data_type, true))
+    };
+    Ok(Schema::new(schema.columns.iter().map(field).collect::<Result<Vec<_>, _>>()?))
+}
+
+/// The text of a refusal.
+fn refusal<T>(result: Result<T, SinkError>) -> String {
+    match result {
+        Err(SinkError::Refused(text)) => text,
+        Err(other) => panic!("not a refusal: {other}"),
+        Ok(_) => panic!("not refused"),
+    }
+}

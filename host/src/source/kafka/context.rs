@@ -1,0 +1,95 @@
+//! librdkafka's callbacks, turned into values.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rdkafka::{Statistics, TopicPartitionList};
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use tracing::{debug, error, warn};
+
+use crate::progress::TopicPartition;
+
+/// What the group coordinator decided. librdkafka lets the answer wait until the caller gives it.
+pub(super) enum GroupChange {
+    Assigned(Vec<TopicPartition>),
+    Revoked(Vec<TopicPartition>),
+}
+
+/// The ends of the partitions that are being read, as librdkafka last heard of them.
+#[derive(Debug, Clone, Default)]
+pub struct EndOffsets(Arc<Mutex<HashMap<TopicPartition, i64>>>);
+
+impl EndOffsets {
+    pub fn get(&self) -> Vec<(TopicPartition, i64)> {
+        let ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.iter().map(|(partition, end)| (partition.clone(), *end)).collect()
+    }
+
+    fn learn(&self, statistics: &Statistics) {
+        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (topic, of) in &statistics.topics {
+            // Partition -1 stands for messages without one.
+            for (id, partition) in of.partitions.iter().filter(|(id, each)| **id >= 0 && each.hi_offset >= 0) {
+                ends.insert(TopicPartition::new(topic.as_str(), *id), partition.hi_offset);
+            }
+        }
+    }
+}
+
+pub(super) struct GroupContext {
+    ends: EndOffsets,
+    changes: Mutex<Vec<GroupChange>>,
+    pub(super) connected: AtomicBool,
+    pub(super) closing: AtomicBool,
+}
+
+impl GroupContext {
+    pub(super) fn new(ends: EndOffsets) -> Self {
+        Self { ends, changes: Mutex::default(), connected: AtomicBool::new(false), closing: AtomicBool::new(false) }
+    }
+
+    pub(super) fn take_changes(&self) -> Vec<GroupChange> {
+        self.connected.store(true, Ordering::Relaxed);
+        self.changes.lock().map(|mut changes| std::mem::take(&mut *changes)).unwrap_or_default()
+    }
+}
+
+impl ClientContext for GroupContext {
+    fn stats(&self, statistics: Statistics) {
+        self.ends.learn(&statistics);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.connected.store(false, Ordering::Relaxed);
+        }
+        warn!(%error, reason, "Kafka client");
+    }
+}
+
+impl ConsumerContext for GroupContext {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let assigned = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if self.closing.load(Ordering::Relaxed) {
+            if !assigned && let Err(error) = consumer.incremental_unassign(list) {
+                error!(%error, "cannot leave the group in order");
+            }
+            return;
+        }
+        let partitions: Vec<TopicPartition> = list
+            .elements()
+            .iter()
+            .map(|element| TopicPartition::new(element.topic(), element.partition()))
+            .collect();
+        debug!(assigned, ?partitions, "group change");
+        let change =
+            if assigned { GroupChange::Assigned(partitions) } else { GroupChange::Revoked(partitions) };
+        if let Ok(mut changes) = self.changes.lock() {
+            changes.push(change);
+        }
+    }
+}
