@@ -19,7 +19,7 @@ async fn a_table_is_created_with_its_mark_in_one_commit_whoever_comes_first() {
         let applier = applier.as_mut().expect("opened");
         let mark = applier.mark().await.expect("a mark");
         assert_eq!((mark.number, mark.ledger), (3, place.ledger));
-        ids.push(applier.seen().table_id);
+        ids.push(applier.table().id);
     }
     ids.dedup();
     assert_eq!(ids.len(), 1);
@@ -125,7 +125,7 @@ async fn a_schema_grows_in_the_commit_that_needs_it() {
     };
     let entries = [
         place.entry(4, &rows(2, 4)).await,
-        place.entry(5, &wide(Field::new("extra", DataType::UInt8, true))).await,
+        place.entry(5, &wide(Field::new("extra", DataType::Int16, true))).await,
     ];
     assert_eq!(applier.apply(&entries, 5).await.expect("applied"), Applied::Done);
     let view = place.view().await;
