@@ -186,6 +186,9 @@ impl SinkApplier for DeltaApplier {
             .iter()
             .filter_map(|entry| Some((entry.as_ref(), part(entry, &self.settings.sink)?)))
             .collect();
+        for (entry, part) in &parts {
+            self.guard.check_partitions(entry.number, &part.files)?;
+        }
         self.check_files(&parts).await?;
         let rows = self.newest_rows(&parts)?;
         let version = self.state.version + 1;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::log::{Commit, State, ledger_of, operation_of};
 use super::schema::grow;
 use super::{DeltaSettings, ledger_property};
-use crate::ledger::entry::SinkRecord;
+use crate::ledger::entry::{DataFile, EntryNumber, SinkRecord};
 use crate::sink::SinkError;
 
 const RETENTION: &str = "delta.setTransactionRetentionDuration";
@@ -132,6 +132,19 @@ impl Guard {
             ));
         }
         grow(&table, rows).or_else(|error| self.refuse(&error.to_string()))
+    }
+
+    /// Files lie where the partition columns were when they were written, which may have changed since.
+    pub fn check_partitions(&self, number: EntryNumber, files: &[DataFile]) -> Result<(), SinkError> {
+        let fits =
+            |file: &&DataFile| file.partition_values.iter().map(|(column, _)| column).eq(&self.partition_by);
+        match files.iter().find(|file| !fits(file)) {
+            None => Ok(()),
+            Some(file) => self.refuse(&format!(
+                "file `{}` of entry {number} is not partitioned by {:?}, as the table is; let the pipeline apply all entries before `partition_by` is changed",
+                file.path, self.partition_by
+            )),
+        }
     }
 
     pub fn schema_of(&self, metadata: &Metadata) -> Result<StructType, SinkError> {

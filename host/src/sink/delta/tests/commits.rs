@@ -200,14 +200,10 @@ async fn commits_stay_as_fast_as_the_log_grows() {
         assert_eq!(applier.apply(&[entry], number).await.expect("applied"), Applied::Done);
         times.push(start.elapsed());
     }
-    // The median is what a commit takes; the machine's hiccups are not ours.
-    let median = |times: &[Duration]| {
-        let mut times = times.to_vec();
-        times.sort();
-        times[times.len() / 2]
-    };
-    let (first, last) = (median(&times[..50]), median(&times[350..]));
-    assert!(last < first * 2 + Duration::from_millis(2), "first {first:?}, last {last:?}");
+    // The quickest of fifty is what a commit takes; the rest is what else the machine does.
+    let quickest = |times: &[Duration]| times.iter().min().copied().expect("fifty times");
+    let (first, last) = (quickest(&times[..50]), quickest(&times[350..]));
+    assert!(last < first * 2 + Duration::from_millis(1), "first {first:?}, last {last:?}");
     assert!(place.log_file(400).with_extension("checkpoint.parquet").exists());
 }
 

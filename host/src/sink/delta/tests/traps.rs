@@ -148,6 +148,16 @@ async fn files_of_a_late_entry_are_looked_for_before_they_are_applied() {
 }
 
 #[tokio::test]
+async fn files_of_another_partitioning_are_refused() {
+    let place = Place::new();
+    let mut applier = place.open().await.expect("opened");
+    let elsewhere = Place { partition_by: vec!["name".to_owned()], ..Place::new() };
+    let entry = elsewhere.entry(4, &rows(0, 10)).await;
+    let text = refusal(applier.apply(&[entry], 4).await);
+    assert!(text.contains("of entry 4 is not partitioned by []"), "{text}");
+}
+
+#[tokio::test]
 async fn what_this_sink_does_not_write_is_refused() {
     for (property, value, expected) in [
         ("delta.columnMapping.mode", "name", "columnMapping"),
