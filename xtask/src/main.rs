@@ -1,28 +1,62 @@
-//! Set-up, demo and tests: `cargo xtask --help`.
+//! `cargo xtask demo` and `cargo xtask test`: each does all its own set-up first.
+
+#![expect(clippy::print_stdout, reason = "this program talks to people")]
 
 mod components;
+mod demo;
+mod kafka;
+mod python;
+mod test;
+mod tools;
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 
+/// Builds, shows and tests Sluicebox. Everything that is missing is fetched or built into `target/`.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
-    /// Builds the standard plugins as components into target/plugins.
+    Demo(demo::Options),
+    Test(test::Options),
+    /// Builds the standard plugins as components into target/debug/plugins, beside the host
     Components,
 }
 
 fn main() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in no workspace")?;
+    let workspace = Workspace::find();
     match Task::parse() {
-        Task::Components => build_standard_plugins(root),
+        Task::Demo(options) => demo::run(&workspace, &options),
+        Task::Test(options) => test::run(&workspace, &options),
+        Task::Components => demo::build_plugins(&workspace),
     }
 }
 
-fn build_standard_plugins(root: &Path) -> Result<()> {
-    let plugins = components::standard_plugins(root)?;
-    let plugins: Vec<&str> = plugins.iter().map(String::as_str).collect();
-    components::build(root, &plugins, &root.join("target").join("plugins"))
+/// Where things are.
+pub struct Workspace {
+    pub root: PathBuf,
+    pub target: PathBuf,
+}
+
+impl Workspace {
+    fn find() -> Self {
+        let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        root.pop();
+        let target = match std::env::var_os("CARGO_TARGET_DIR") {
+            Some(elsewhere) => root.join(elsewhere),
+            None => root.join("target"),
+        };
+        Self { root, target }
+    }
+
+    /// The folder of the host's binary and of the demo's.
+    pub fn binaries(&self) -> PathBuf {
+        self.target.join("debug")
+    }
+
+    /// The folder of the bundled plugins, beside the host's binary.
+    pub fn plugins(&self) -> PathBuf {
+        self.binaries().join("plugins")
+    }
 }

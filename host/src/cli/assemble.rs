@@ -14,20 +14,21 @@ use uuid::Uuid;
 use super::plugins;
 use crate::clock::SystemClock;
 use crate::config::{self, Loaded};
-use crate::decode::{DecodeSettings, EventClock, Policy};
+use crate::decode::event_time::EventTimeSettings;
+use crate::decode::{DecodeSettings, Policy};
 use crate::ledger::entry::{Body, Configuration, Configure, PluginReference, Writer};
 use crate::ledger::local::LocalEntries;
 use crate::ledger::{Appended, Ledger, LedgerSettings, Opening, Proposal};
-use crate::local_store::DurableLocal;
 use crate::pipeline::TaskPlan;
 use crate::pipeline::blueprint::{Blueprint, TableSpec};
-use crate::pipeline::tree::{LayerSpec, LayerTree, OnError, StepSpec};
+use crate::pipeline::event_clock::EventTimePlan;
+use crate::pipeline::tree::{LayerSpec, LayerTree, StepSpec};
 use crate::pipeline::worker::{FailureLimits, OpenSinks, WorkerError, WorkerSettings};
 use crate::pipeline::EpochLimits;
-use crate::plugin::Limits;
+use crate::plugin::{Limits, OnError};
 use crate::schema::{Column, RecordSchema, parse_type};
 use crate::sink::SinkApplier;
-use crate::sink::delta::{DeltaApplier, DeltaSettings, DeltaStorage};
+use crate::sink::delta::{DeltaApplier, DeltaSettings, DeltaStorage, DurableLocal};
 use crate::source::StartPosition;
 use crate::source::kafka::{BatchLimits, KafkaSettings};
 
@@ -56,7 +57,7 @@ pub fn assemble(pipeline: &Loaded) -> Result<Assembled> {
             references.push(PluginReference {
                 layer: name.clone(),
                 step: step.name.clone(),
-                name: plugin.name().to_owned(),
+                name: plugin.name().to_string(),
                 version: plugin.version().to_owned(),
                 digest: plugin.digest().to_owned(),
             });
@@ -66,10 +67,10 @@ pub fn assemble(pipeline: &Loaded) -> Result<Assembled> {
                 config: step.config.0.clone(),
                 limits: limits(&step.limits),
                 on_error: match step.on_error {
-                    config::OnError::DeadLetter => OnError::DeadLetter,
-                    config::OnError::Quarantine => OnError::Quarantine,
+                    config::OnError::DeadLetter | config::OnError::Quarantine => OnError::SetAside,
                     config::OnError::Stop => OnError::Stop,
                 },
+                quarantines_failed_rows: step.on_error == config::OnError::Quarantine,
             });
         }
         layers.push(LayerSpec {
@@ -97,8 +98,7 @@ pub fn assemble(pipeline: &Loaded) -> Result<Assembled> {
         tree: Arc::new(LayerTree { layers, sinks }),
         tables,
         decode: decode_settings(&file.decode),
-        clock: event_clock(file.event_time.as_ref()),
-        event_time: file.event_time.as_ref().map(|event_time| event_time.column.clone()),
+        event_time: file.event_time.as_ref().map(|event_time| Arc::new(event_time_plan(event_time))),
         declared: file.decode.schema.as_ref().map(declared).transpose()?,
     };
     Ok(Assembled { blueprint, configuration })
@@ -124,7 +124,7 @@ fn table(pipeline: &Loaded, sink: &str) -> TableSpec {
 fn limits(limits: &config::StepLimits) -> Limits {
     Limits {
         memory: usize::try_from(limits.memory.as_bytes()).unwrap_or(usize::MAX),
-        cpu_time: limits.time.into(),
+        cpu: limits.time.into(),
         output_bytes: usize::try_from(limits.output.as_bytes()).unwrap_or(usize::MAX),
         ..Limits::default()
     }
@@ -143,15 +143,16 @@ fn decode_settings(decode: &config::Decode) -> DecodeSettings {
     }
 }
 
-fn event_clock(event_time: Option<&config::EventTime>) -> EventClock {
-    match event_time {
-        None => EventClock::none(),
-        Some(event_time) => EventClock::new(
-            event_time.column.clone(),
-            event_time.delay.into(),
-            event_time.idle.map(Duration::from),
-            event_time.max_ahead.map(Duration::from),
-        ),
+fn event_time_plan(event_time: &config::EventTime) -> EventTimePlan {
+    let microseconds =
+        |period: config::Period| i64::try_from(Duration::from(period).as_micros()).unwrap_or(i64::MAX);
+    EventTimePlan {
+        path: event_time.column.split('.').map(str::to_owned).collect(),
+        settings: EventTimeSettings {
+            delay: microseconds(event_time.delay),
+            max_ahead: event_time.max_ahead.map(microseconds),
+        },
+        idle: event_time.idle.map(Duration::from),
     }
 }
 
@@ -287,9 +288,11 @@ impl OpenSinks for DeltaTables {
         let state = self.ledger.state();
         let mut appliers: Vec<(String, Box<dyn SinkApplier>)> = Vec::new();
         for ((sink, storage), layout) in self.sinks.iter().zip(&self.storages).zip(plan.layouts.iter()) {
-            let since = state.sinks.get(&sink.name).map_or(0, |sink| sink.since);
+            let known = state.sinks.get(&sink.name);
+            let since = known.map_or(0, |sink| sink.since);
             let settings = DeltaSettings {
                 plugins: self.plugins.clone(),
+                record: known.and_then(|sink| sink.record.clone()),
                 ..DeltaSettings::new(&self.pipeline, &sink.name, sink.location.url(), state.ledger, since)
             };
             let applier = DeltaApplier::open(settings, storage, &layout.partitioning)

@@ -61,7 +61,7 @@ struct RunArguments {
     #[arg(long)]
     until_caught_up: bool,
     /// The form of the logs on standard error.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value = "human")]
     log_format: crate::telemetry::LogFormat,
 }
 
@@ -104,7 +104,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
             Command::Ledger(LedgerCommand::Audit(pipeline)) => audit::audit(&pipeline.file).await,
             Command::Tables { pipeline, rows } => tables::show(&pipeline.file, rows).await,
             Command::Schema => {
-                print(&crate::config::json_schema());
+                print(&serde_json::to_string_pretty(&crate::config::json_schema())?);
                 Ok(ExitCode::SUCCESS)
             }
         }

@@ -26,7 +26,7 @@ fn code_cache() -> Option<PathBuf> {
 }
 
 pub fn engine() -> Result<Engine> {
-    Ok(Engine::new(EngineSettings { cache: code_cache(), ..EngineSettings::default() })?)
+    Ok(Engine::new(&EngineSettings { cache: code_cache(), ..EngineSettings::default() })?)
 }
 
 pub fn load(engine: &Engine, pipeline: &Loaded, layer: &str, step: &Step) -> Result<Arc<Plugin>> {

@@ -12,18 +12,19 @@ use super::assemble::{self, DeltaTables};
 use super::{RunArguments, print};
 use crate::config;
 use crate::pipeline::worker::{Worker, WorkerParts};
-use crate::telemetry::{self, Metrics};
+use crate::telemetry::{self, Health, Metrics};
 
 pub async fn run(arguments: &RunArguments) -> Result<ExitCode> {
-    telemetry::start_logs(arguments.log_format);
+    telemetry::start_logs(arguments.log_format)?;
     let pipeline = config::load(&arguments.pipeline.file)?;
     let assembled = assemble::assemble(&pipeline)?;
     let incarnation = Uuid::new_v4();
     let ledger = assemble::open_ledger(&pipeline, &assembled.configuration, incarnation, None).await?;
     assemble::put_in_force(&ledger, &assembled.configuration).await?;
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::new(assembled.blueprint.tree.step_names()));
+    let health = Arc::new(Health::new(metrics.clone()));
     let http = match pipeline.pipeline.http {
-        Some(address) => Some(telemetry::serve(address.socket(), metrics.clone()).await?),
+        Some(address) => Some(telemetry::serve(address.socket(), metrics.clone(), health.clone()).await?),
         None => None,
     };
     let storages = assemble::table_storages(&pipeline)?;
@@ -43,6 +44,7 @@ pub async fn run(arguments: &RunArguments) -> Result<ExitCode> {
         tables: storages.iter().map(|storage| storage.table_store()).collect(),
         open_sinks: Box::new(tables),
         metrics,
+        health,
     };
     let settings = assemble::worker_settings(&pipeline.pipeline, arguments.until_caught_up);
     let worker = Worker::start(settings, parts).await?;

@@ -14,23 +14,24 @@ pub async fn show(file: &Path, rows: usize) -> Result<ExitCode> {
     let pipeline = config::load(file)?;
     let storages = assemble::table_storages(&pipeline)?;
     for (sink, storage) in assemble::sinks_in_order(&pipeline).zip(&storages) {
-        let Some(table) = delta::inspect(storage, rows).await.with_context(|| sink.name.clone())? else {
+        let found = delta::inspect(storage, &pipeline.pipeline.id, &sink.name, rows).await;
+        let Some(table) = found.with_context(|| sink.name.clone())? else {
             print(&format!("{}: no table yet at {}\n", sink.name, sink.location));
             continue;
         };
         print(&format!(
             "{}: {} rows in {} files, version {}, at {}",
-            sink.name, table.rows, table.files, table.version, sink.location
+            sink.name,
+            table.rows,
+            table.files.len(),
+            table.version,
+            sink.location
         ));
-        let columns: Vec<String> = table
-            .schema
-            .fields()
-            .iter()
-            .map(|field| format!("{} {}", field.name(), crate::schema::type_name(field.data_type())))
-            .collect();
+        let columns: Vec<String> =
+            table.columns.iter().map(|(name, of)| format!("{name} {of}")).collect();
         print(&format!("  columns: {}", columns.join(", ")));
-        if table.first.num_rows() > 0 {
-            print(&pretty_format_batches(&[table.first])?.to_string());
+        if table.sample.num_rows() > 0 {
+            print(&pretty_format_batches(&[table.sample])?.to_string());
         }
         print("");
     }

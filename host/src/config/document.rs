@@ -5,7 +5,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::{Location, Spanned, UserMessageFormatter};
 
 use super::error::{DocumentPath, Position, Problem, Segment};
 
@@ -138,13 +138,14 @@ impl Node {
     }
 }
 
+/// An empty document has no place of its own; its start stands for it.
 fn position(location: Location) -> Position {
-    Position { line: location.line(), column: location.column() }
+    Position { line: location.line().max(1), column: location.column().max(1) }
 }
 
 /// The parser's message without its own note of the place.
 fn message(error: &serde_saphyr::Error) -> String {
-    let text = error.without_snippet().to_string();
+    let text = error.without_snippet().render_with_formatter(&UserMessageFormatter);
     match text.rfind(" at line ") {
         Some(end) => text[..end].to_owned(),
         None => text,

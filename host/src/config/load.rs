@@ -66,7 +66,8 @@ pub fn load_with(
 ) -> Result<Loaded, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { file: file.to_owned(), source };
     let text = std::fs::read_to_string(file).map_err(unreadable)?;
-    let absolute = file.canonicalize().map_err(unreadable)?;
+    // Links are not followed: where files are mounted through them, the folder is the link's.
+    let absolute = std::path::absolute(file).map_err(unreadable)?;
     let directory = absolute.parent().unwrap_or(Path::new("/")).to_owned();
     let variables = Variables::new(environment, read_dotenv(&directory.join(".env"))?);
 

@@ -40,6 +40,7 @@ impl Location {
             Some(("gs", _)) => return Err(LocationError::NotYet(text.to_owned(), "Google Cloud Storage")),
             Some(_) => return Err(LocationError::Unknown(text.to_owned())),
         };
+        let path = std::path::absolute(path).map_err(|_| LocationError::NotAFolder(text.to_owned()))?;
         Ok(Self { path: without_links(&path) })
     }
 
@@ -50,7 +51,7 @@ impl Location {
 
     /// The `file://` URL of the folder, ending in `/`.
     pub fn url(&self) -> Url {
-        Url::from_directory_path(&self.path).expect("the path is absolute")
+        Url::from_directory_path(&self.path).expect("`resolve` made the path absolute")
     }
 
     /// Whether `other` is this location or lies inside it.

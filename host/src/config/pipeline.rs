@@ -34,6 +34,7 @@ pub struct Pipeline {
     pub failures: FailureLimits,
     /// Threads that process partitions; as many as the machine has cores, unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub threads: Option<u32>,
     #[serde(default)]
     pub memory: Memory,

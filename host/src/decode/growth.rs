@@ -48,9 +48,9 @@ enum Observed {
 /// Whether a field of this name may become a column. The host's own names may not at the top, and nowhere
 /// those that Delta tables refuse; declared columns are not asked.
 pub(super) fn may_be_column(name: &str, at_top: bool) -> bool {
-    !name.is_empty()
-        && !(at_top && name.starts_with(RESERVED_PREFIX))
-        && !name.contains([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '='])
+    let of_the_host = at_top && name.starts_with(RESERVED_PREFIX);
+    let refused = name.is_empty() || name.contains([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '=']);
+    !of_the_host && !refused
 }
 
 /// The least wider type that holds this number too, if a number column can be widened to it.

@@ -113,7 +113,9 @@ fn diagnose(payload: &[u8], error: &simd_json::Error, max_depth: usize) -> Strin
             format!("a lone surrogate in the string at byte {}", error.index())
         }
         ErrorType::InvalidNumber | ErrorType::InvalidExponent | ErrorType::Overflow => {
-            format!("the number near byte {} is beyond 64 bits: send it as a string", error.index())
+            let before = payload.get(..error.index()).unwrap_or_default();
+            let start = before.iter().rposition(|byte| !is_number_byte(*byte)).map_or(0, |last| last + 1);
+            format!("the number at byte {start} is beyond 64 bits: send it as a string")
         }
         _ => format!("not JSON: {error}"),
     }
@@ -193,9 +195,9 @@ mod tests {
             (b"{\"a\": \"\xff\"}", "invalid UTF-8 at byte 7"),
             (b"{\"a\": \"\\ud800\"}", "a lone surrogate"),
             (b"{\"a\": \"\\udc00x\"}", "a lone surrogate"),
-            (b"{\"a\": 18446744073709551616}", "the number near byte 6 is beyond 64 bits"),
-            (b"{\"a\": -9223372036854775809}", "the number near byte 6 is beyond 64 bits"),
-            (b"{\"a\": 1e309}", "the number near byte 6 is beyond 64 bits"),
+            (b"{\"a\": 18446744073709551616}", "the number at byte 6 is beyond 64 bits"),
+            (b"{\"a\": -9223372036854775809}", "the number at byte 6 is beyond 64 bits"),
+            (b"{\"a\": 1e309}", "the number at byte 6 is beyond 64 bits"),
             (b"{\"a\":[[[[[[[[1]]]]]]]]}", "nested deeper than `max_depth` (8)"),
         ] {
             let found = reason(payload);

@@ -39,10 +39,10 @@ impl StructBuilder {
             known += 1;
             self.children[index].append_part(record, Step::Field(key), value)?;
         }
-        if unknown > 1 {
-            if let Some(key) = duplicate_key(nodes, at) {
-                return Err(record.duplicate(key));
-            }
+        if unknown > 1
+            && let Some(key) = duplicate_key(nodes, at)
+        {
+            return Err(record.duplicate(key));
         }
         if known < self.children.len() {
             for (child, seen) in self.children.iter_mut().zip(&self.seen) {

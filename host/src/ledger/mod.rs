@@ -105,6 +105,12 @@ impl Ledger {
         self.known().state
     }
 
+    /// The oldest entry that is still there: those before it were swept.
+    pub async fn oldest(&self) -> Result<EntryNumber, LedgerError> {
+        let entries = self.shared.objects.entries().await?;
+        Ok(entries.first().map_or(0, |(number, _)| *number))
+    }
+
     pub fn settings(&self) -> &LedgerSettings {
         &self.shared.settings
     }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::lane::TaskPlan;
 use super::outputs::{SinkLayout, WriteError};
 use super::tree::LayerTree;
-use crate::decode::{DecodeSettings, EventClock};
+use super::event_clock::EventTimePlan;
+use super::tree::decoded_schema;
+use crate::decode::event_time::EventTimeError;
+use crate::decode::{DecodeError, DecodeSettings, Decoder};
 use crate::plugin::PluginError;
 use crate::schema::RecordSchema;
 
@@ -14,9 +17,7 @@ pub struct Blueprint {
     /// In the order of the tree's sinks.
     pub tables: Vec<TableSpec>,
     pub decode: DecodeSettings,
-    pub clock: EventClock,
-    /// The column that folders by date and hour follow.
-    pub event_time: Option<String>,
+    pub event_time: Option<Arc<EventTimePlan>>,
     /// The declared columns; `None` if the schema is inferred from the records.
     pub declared: Option<RecordSchema>,
 }
@@ -29,6 +30,10 @@ pub struct TableSpec {
 
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
+    #[error("decode: {0}")]
+    Decode(#[from] DecodeError),
+    #[error("event_time: {0}. Declare it in `decode.schema`")]
+    EventTime(#[from] EventTimeError),
     #[error(transparent)]
     Plugin(#[from] PluginError),
     #[error(transparent)]
@@ -47,21 +52,29 @@ impl Blueprint {
     }
 
     fn plan_tree(&self, tree: Arc<LayerTree>, records: &RecordSchema) -> Result<TaskPlan, PlanError> {
-        let open = tree.open(records)?;
+        let decoder = Decoder::new(self.decode.clone(), records.clone())?;
+        if let Some(event_time) = self.event_time.as_ref().filter(|_| !tree.layers.is_empty()) {
+            event_time.check(decoder.output_schema())?;
+        }
+        let open = tree.open(&decoded_schema(decoder.output_schema()))?;
         let schemas = tree.sink_schemas(&open);
+        let event_time = self.event_time.as_ref().and_then(|event_time| match event_time.path.as_slice() {
+            [column] => Some(column.as_str()),
+            _ => None,
+        });
         let layouts = tree
             .sinks
             .iter()
             .zip(schemas)
             .zip(&self.tables)
             .map(|((name, rows), table)| {
-                SinkLayout::new(name, rows, &table.partition_by, self.event_time.as_deref(), table.file_size)
+                SinkLayout::new(name, rows, &table.partition_by, event_time, table.file_size)
             })
             .collect::<Result<Arc<[SinkLayout]>, _>>()?;
         Ok(TaskPlan {
+            event_time: self.event_time.clone().filter(|_| !tree.layers.is_empty()),
             tree,
             decode: self.decode.clone(),
-            clock: self.clock.clone(),
             records: records.clone(),
             layouts,
         })

@@ -73,7 +73,7 @@ impl Crew {
     }
 
     /// A cut through all tasks, each at a batch boundary.
-    pub async fn cut(&self, epoch: u64, now_us: i64) -> Result<Vec<LaneCut>, LaneError> {
-        try_join_all(self.lanes.iter().map(|lane| lane.cut(epoch, now_us))).await
+    pub async fn cut(&self, epoch: u64) -> Result<Vec<LaneCut>, LaneError> {
+        try_join_all(self.lanes.iter().map(|lane| lane.cut(epoch))).await
     }
 }

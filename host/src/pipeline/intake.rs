@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::budget::Budget;
 use super::lane::LaneCommand;
 use crate::progress::TopicPartition;
-use crate::source::kafka::{KafkaSettings, KafkaSource};
+use crate::source::kafka::{EndOffsets, KafkaSettings, KafkaSource};
 use crate::source::{Generation, SourceError, SourceEvent};
 
 /// How long a command may wait behind a poll.
@@ -45,8 +45,15 @@ pub enum IntakeEvent {
 pub struct Intake {
     commands: Option<Sender<IntakeCommand>>,
     thread: Option<JoinHandle<()>>,
-    hold: Arc<AtomicBool>,
-    connected: Arc<AtomicBool>,
+    flags: Arc<Flags>,
+    ends: EndOffsets,
+}
+
+#[derive(Default)]
+struct Flags {
+    hold: AtomicBool,
+    paused: AtomicBool,
+    connected: AtomicBool,
 }
 
 impl Intake {
@@ -58,28 +65,37 @@ impl Intake {
         events: mpsc::UnboundedSender<IntakeEvent>,
     ) -> std::io::Result<Self> {
         let (commands, inbox) = channel();
-        let (hold, connected) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let (held, flag) = (hold.clone(), connected.clone());
+        let (flags, ends) = (Arc::<Flags>::default(), EndOffsets::default());
+        let (poller_flags, poller_ends) = (flags.clone(), ends.clone());
         let thread = std::thread::Builder::new().name("source".to_owned()).spawn(move || {
             let run = || -> Result<(), SourceError> {
-                let source = KafkaSource::connect(settings)?;
-                Poller { source, lanes, budget, inbox, events: events.clone(), hold: held, connected: flag }.run()
+                let source = KafkaSource::connect(settings, poller_ends)?;
+                Poller { source, lanes, budget, inbox, events: events.clone(), flags: poller_flags }.run()
             };
             if let Err(error) = run() {
                 // Without a listener the worker is gone already.
                 let _ = events.send(IntakeEvent::Failed(error));
             }
         })?;
-        Ok(Self { commands: Some(commands), thread: Some(thread), hold, connected })
+        Ok(Self { commands: Some(commands), thread: Some(thread), flags, ends })
     }
 
     /// Stops fetching, or goes on, for reasons other than the budget.
     pub fn hold(&self, hold: bool) {
-        self.hold.store(hold, Ordering::Relaxed);
+        self.flags.hold.store(hold, Ordering::Relaxed);
     }
 
     pub fn connected(&self) -> bool {
-        self.connected.load(Ordering::Relaxed)
+        self.flags.connected.load(Ordering::Relaxed)
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.flags.paused.load(Ordering::Relaxed)
+    }
+
+    /// The end of each partition that is being read, as of some moments ago.
+    pub fn end_offsets(&self) -> Vec<(TopicPartition, i64)> {
+        self.ends.get()
     }
 
     /// Where partitions start that the ledger does not know.
@@ -139,8 +155,7 @@ struct Poller {
     budget: Budget,
     inbox: Receiver<IntakeCommand>,
     events: mpsc::UnboundedSender<IntakeEvent>,
-    hold: Arc<AtomicBool>,
-    connected: Arc<AtomicBool>,
+    flags: Arc<Flags>,
 }
 
 impl Poller {
@@ -153,15 +168,17 @@ impl Poller {
                     Err(TryRecvError::Disconnected) => return Ok(()),
                 }
             }
-            if self.hold.load(Ordering::Relaxed) || self.budget.is_exhausted() {
+            if self.flags.hold.load(Ordering::Relaxed) || self.budget.is_exhausted() {
                 self.source.pause()?;
+                self.flags.paused.store(true, Ordering::Relaxed);
             } else if self.budget.is_relaxed() {
                 self.source.resume()?;
+                self.flags.paused.store(false, Ordering::Relaxed);
             }
             if let Some(event) = self.source.poll(POLL_TIMEOUT)? {
                 self.hand_over(event);
             }
-            self.connected.store(self.source.connected(), Ordering::Relaxed);
+            self.flags.connected.store(self.source.connected(), Ordering::Relaxed);
         }
     }
 

@@ -10,11 +10,12 @@ use tracing::{debug, debug_span};
 use uuid::Uuid;
 
 use super::budget::Budget;
+use super::event_clock::{EventClock, EventTimePlan};
 use super::outputs::{Outputs, SinkFiles, SinkLayout};
 use super::task::{Processed, Task, TaskCut, TaskError, TaskStart};
 use super::tree::LayerTree;
 use crate::batch::RawBatch;
-use crate::decode::{DecodeSettings, Decoder, EventClock};
+use crate::decode::{DecodeSettings, Decoder};
 use crate::progress::TopicPartition;
 use crate::schema::RecordSchema;
 use crate::source::Generation;
@@ -24,7 +25,7 @@ use crate::source::Generation;
 pub struct TaskPlan {
     pub tree: Arc<LayerTree>,
     pub decode: DecodeSettings,
-    pub clock: EventClock,
+    pub event_time: Option<Arc<EventTimePlan>>,
     pub records: RecordSchema,
     pub layouts: Arc<[SinkLayout]>,
 }
@@ -46,7 +47,7 @@ pub enum LaneCommand {
     /// Drops tasks that were retired and cut.
     Drop(Vec<TopicPartition>),
     /// Hands over what was done since the last cut. Batches that wait stay for the next epoch.
-    Cut { epoch: u64, now_us: i64, reply: oneshot::Sender<Result<LaneCut, LaneError>> },
+    Cut { epoch: u64, reply: oneshot::Sender<Result<LaneCut, LaneError>> },
 }
 
 /// What a lane says without being asked.
@@ -123,9 +124,9 @@ impl LaneHandle {
         self.commands.clone()
     }
 
-    pub async fn cut(&self, epoch: u64, now_us: i64) -> Result<LaneCut, LaneError> {
+    pub async fn cut(&self, epoch: u64) -> Result<LaneCut, LaneError> {
         let (reply, answer) = oneshot::channel();
-        self.send(LaneCommand::Cut { epoch, now_us, reply });
+        self.send(LaneCommand::Cut { epoch, reply });
         answer.await.map_err(|_| LaneError::Gone)?
     }
 }
@@ -216,8 +217,8 @@ impl Lane {
                     self.tasks.remove(&partition);
                 }
             }
-            LaneCommand::Cut { epoch, now_us, reply } => {
-                let cut = self.cut(epoch, now_us);
+            LaneCommand::Cut { epoch, reply } => {
+                let cut = self.cut(epoch);
                 if reply.send(cut).is_err() {
                     debug!("nobody waits for the cut any more");
                 }
@@ -229,8 +230,8 @@ impl Lane {
         let decoder = Decoder::new(self.plan.decode.clone(), self.plan.records.clone())
             .map_err(|error| LaneError::Decoder(error.to_string()))?;
         let partition = start.partition.clone();
-        let task =
-            Task::open(self.plan.tree.clone(), decoder, self.plan.clock.clone(), &self.plan.records, start)?;
+        let clock = EventClock::new(self.plan.event_time.clone(), start.max_event_time, now_us());
+        let task = Task::open(self.plan.tree.clone(), decoder, clock, start)?;
         self.tasks.insert(partition, task);
         Ok(())
     }
@@ -261,7 +262,7 @@ impl Lane {
             debug!(partition = %batch.partition, range = %batch.range, "a batch of an earlier start is left out");
             return Ok(None);
         };
-        if let Processed::SchemaChange(schema) = task.process(batch, &mut self.outputs)? {
+        if let Processed::SchemaChange(schema) = task.process(batch, now_us(), &mut self.outputs)? {
             return Ok(Some(schema));
         }
         self.open_rows += batch.records.len() as u64;
@@ -271,13 +272,13 @@ impl Lane {
         Ok(None)
     }
 
-    fn cut(&mut self, epoch: u64, now_us: i64) -> Result<LaneCut, LaneError> {
+    fn cut(&mut self, epoch: u64) -> Result<LaneCut, LaneError> {
         if self.held == Some(Held::Lost) {
             return Err(LaneError::Lost);
         }
         let mut tasks = Vec::new();
         for task in self.tasks.values_mut() {
-            task.advance_idle(now_us, &mut self.outputs)?;
+            task.advance_idle(now_us(), &mut self.outputs)?;
             tasks.extend(task.cut()?);
         }
         self.open_rows = 0;
@@ -308,4 +309,9 @@ impl Lane {
             debug!("nobody hears the lane any more");
         }
     }
+}
+
+/// Wall clock, microseconds since the Unix epoch. Only idleness is judged by it.
+fn now_us() -> i64 {
+    chrono::Utc::now().timestamp_micros()
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `tree`, `blueprint` | the layers with their plugins, and what they come to under one schema |
 //! | `task` | one partition's records through the tree |
+//! | `event_clock` | a task's event time and watermark |
 //! | `side_rows` | dead letters and quarantined rows |
 //! | `outputs`, `lane`, `crew` | the threads that own tasks, and the files that they write |
 //! | `intake`, `budget` | the source's thread, and the bound on what is in flight |
@@ -17,6 +18,7 @@ pub mod blueprint;
 mod budget;
 mod crew;
 mod epoch;
+pub mod event_clock;
 mod intake;
 mod lane;
 mod outputs;

@@ -3,15 +3,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
-use sha2::{Digest, Sha256};
 
-use super::task::{StepChanges, StoredState, TaskCut};
+use super::task::{StepChanges, StoredLink, StoredState, TaskCut};
 use crate::ledger::LedgerState;
 use crate::ledger::entry::{StateKind, StateSegment, Writer};
-use crate::state::{self, StateChanges};
+use crate::changes::StateChanges;
+use crate::state;
 
 /// A step's chain of changes is folded into a base when it has this many links.
 const LONGEST_CHAIN: usize = 64;
@@ -25,11 +24,6 @@ pub struct StateObjects {
 pub enum StateError {
     #[error("state object `{object}`: {error}")]
     Store { object: String, error: object_store::Error },
-    #[error(
-        "state object `{object}`, bytes {offset}..{end}, has another checksum than the ledger says: the state \
-         location was changed or damaged; restore it"
-    )]
-    Damaged { object: String, offset: u64, end: u64 },
     #[error("layer `{layer}`, step `{step}`: state cannot be encoded: {what}")]
     Encode { layer: String, step: String, what: String },
 }
@@ -60,7 +54,7 @@ impl StateObjects {
             let mut own = Vec::with_capacity(task.state.len());
             for step in task.state.drain(..) {
                 let (kind, changes) = self.base_or_changes(chain, step).await?;
-                let encoded =
+                let segment =
                     state::encode(&changes.changes).map_err(|error| encoding(&changes, &error))?;
                 own.push(StateSegment {
                     layer: changes.layer,
@@ -68,10 +62,10 @@ impl StateObjects {
                     kind,
                     object: object.clone(),
                     offset: bytes.len() as u64,
-                    length: encoded.len() as u64,
-                    sha256: sha256(&encoded),
+                    length: segment.bytes.len() as u64,
+                    sha256: segment.sha256,
                 });
-                bytes.extend_from_slice(&encoded);
+                bytes.extend(segment.bytes);
             }
             segments.push(own);
         }
@@ -84,20 +78,20 @@ impl StateObjects {
         Ok(segments)
     }
 
-    /// The links of each step's chain since its last base, checked against the ledger.
+    /// The links of each step's chain since its last base.
     pub async fn restore(&self, chain: &[StateSegment]) -> Result<Vec<StoredState>, StateError> {
         let mut restored: Vec<StoredState> = Vec::new();
         for segment in chain {
-            let bytes = self.read(segment).await?;
+            let link = self.read(segment).await?;
             let known =
                 restored.iter_mut().find(|state| state.layer == segment.layer && state.step == segment.step);
             match known {
-                Some(state) if segment.kind == StateKind::Changes => state.links.push(bytes),
-                Some(state) => state.links = vec![bytes],
+                Some(state) if segment.kind == StateKind::Changes => state.links.push(link),
+                Some(state) => state.links = vec![link],
                 None => restored.push(StoredState {
                     layer: segment.layer.clone(),
                     step: segment.step.clone(),
-                    links: vec![bytes],
+                    links: vec![link],
                 }),
             }
         }
@@ -121,34 +115,27 @@ impl StateObjects {
         let mut changes = Vec::with_capacity(links.len() + 1);
         for state in self.restore(&links).await? {
             for link in &state.links {
-                changes.push(state::decode(link, &step.layout).map_err(|error| encoding(&step, &error))?);
+                changes.push(link.decode(&step.layout).map_err(|error| encoding(&step, &error))?);
             }
         }
         changes.push(step.changes.clone());
-        let base = state::compact(&step.layout, &changes).map_err(|error| encoding(&step, &error))?;
+        let base = state::compact(&step.layout, None, changes).map_err(|error| encoding(&step, &error))?;
         let changes = StateChanges { upserts: Some(base), deletes: None };
         Ok((StateKind::Base, StepChanges { changes, ..step }))
     }
 
-    async fn read(&self, segment: &StateSegment) -> Result<Bytes, StateError> {
+    async fn read(&self, segment: &StateSegment) -> Result<StoredLink, StateError> {
         let object = segment.object.clone();
         let end = segment.offset.saturating_add(segment.length);
         let bytes = self
             .store
             .get_range(&Path::from(object.as_str()), segment.offset..end)
             .await
-            .map_err(|error| StateError::Store { object: object.clone(), error })?;
-        if sha256(&bytes) != segment.sha256 {
-            return Err(StateError::Damaged { object, offset: segment.offset, end });
-        }
-        Ok(bytes)
+            .map_err(|error| StateError::Store { object, error })?;
+        Ok(StoredLink { bytes, sha256: segment.sha256.clone() })
     }
 }
 
 fn encoding(step: &StepChanges, error: &dyn std::fmt::Display) -> StateError {
     StateError::Encode { layer: step.layer.clone(), step: step.step.clone(), what: error.to_string() }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

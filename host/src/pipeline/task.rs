@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
+use arrow::array::{AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::kernels::cmp;
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
@@ -10,14 +10,17 @@ use bytes::Bytes;
 
 use super::outputs::{Outputs, WriteError};
 use super::side_rows::{self, SetAside};
-use super::tree::{DEAD_LETTERS, LayerSpec, LayerTree, OnError, OpenLayer, StepSpec, decoded_schema};
+use super::event_clock::EventClock;
+use super::tree::{DEAD_LETTERS, LayerSpec, LayerTree, OpenLayer, StepSpec, decoded_schema};
 use crate::batch::RawBatch;
-use crate::decode::{Decoded, DecodedRows, Decoder, EventClock, host_columns};
+use crate::decode::columns::host_columns;
+use crate::decode::{Decoded, DecodedRows, Decoder};
 use crate::plugin::{PluginError, Rows, Step, StepError};
 use crate::progress::{Accounting, LayerCounts, OffsetRange, StepCounts, TopicPartition};
 use crate::schema::RecordSchema;
 use crate::source::Generation;
-use crate::state::{self, StateChanges, StateLayout};
+use crate::changes::{StateChanges, StateLayout};
+use crate::state::{self, StateError};
 
 /// Where a task goes on: what the ledger's last entry of it says.
 pub struct TaskStart {
@@ -25,7 +28,6 @@ pub struct TaskStart {
     pub generation: Generation,
     pub position: i64,
     pub max_event_time: Option<i64>,
-    pub watermark: Option<i64>,
     pub state: Vec<StoredState>,
 }
 
@@ -33,7 +35,19 @@ pub struct TaskStart {
 pub struct StoredState {
     pub layer: String,
     pub step: String,
-    pub links: Vec<Bytes>,
+    pub links: Vec<StoredLink>,
+}
+
+/// One segment's bytes, with the digest that the ledger has of them.
+pub struct StoredLink {
+    pub bytes: Bytes,
+    pub sha256: String,
+}
+
+impl StoredLink {
+    pub fn decode(&self, layout: &StateLayout) -> Result<StateChanges, StateError> {
+        state::decode(&self.bytes, &self.sha256, layout)
+    }
 }
 
 pub struct Task {
@@ -80,11 +94,6 @@ pub enum TaskError {
     #[error("{partition} {range}: {error}")]
     Step { partition: TopicPartition, range: OffsetRange, error: StepError },
     #[error(
-        "{partition} {range}: layer `{layer}`, step `{step}`: {rows} rows failed, the first with: {reason}. \
-         The step says `on_error: stop`; correct the plugin or the data, or choose `dead_letter`"
-    )]
-    Stopped { partition: TopicPartition, range: OffsetRange, layer: String, step: String, rows: u64, reason: String },
-    #[error(
         "{partition}: layer `{layer}`, step `{step}`: the state cannot be restored: {what}. Go back to the plugin that \
          wrote it, or start a new pipeline `id`"
     )]
@@ -107,12 +116,11 @@ impl Task {
     pub fn open(
         tree: Arc<LayerTree>,
         decoder: Decoder,
-        mut clock: EventClock,
-        records: &RecordSchema,
+        clock: EventClock,
         start: TaskStart,
     ) -> Result<Self, TaskError> {
         let opened = |error| TaskError::Open { partition: start.partition.clone(), error };
-        let mut layers = tree.open(records).map_err(opened)?;
+        let mut layers = tree.open(&decoded_schema(decoder.output_schema())).map_err(opened)?;
         for state in &start.state {
             let step = tree
                 .layers
@@ -131,7 +139,6 @@ impl Task {
                 })?;
             }
         }
-        clock.restore(start.max_event_time, start.watermark);
         Ok(Self {
             range: OffsetRange::empty_at(start.position),
             partition: start.partition,
@@ -156,7 +163,12 @@ impl Task {
     }
 
     /// Takes a batch through all layers. After an error the task must not be used again: its epoch is lost.
-    pub fn process(&mut self, raw: &RawBatch, out: &mut Outputs) -> Result<Processed, TaskError> {
+    pub fn process(
+        &mut self,
+        raw: &RawBatch,
+        now_us: i64,
+        out: &mut Outputs,
+    ) -> Result<Processed, TaskError> {
         let decoded = match self.decoder.decode(raw) {
             Decoded::SchemaChange(next) => return Ok(Processed::SchemaChange(next)),
             // No layer runs before a schema is known, not even an empty one.
@@ -172,7 +184,7 @@ impl Task {
             let rows = side_rows::undecodable(raw, dead).map_err(|error| self.arrow(error))?;
             out.write(DEAD_LETTERS, &rows).map_err(|error| self.write(error))?;
         }
-        let rows = self.with_host_columns(raw, decoded).map_err(|error| self.arrow(error))?;
+        let rows = self.with_host_columns(raw, decoded, now_us).map_err(|error| self.arrow(error))?;
         self.run_layers(rows, raw.range, Some(raw), out)?;
         self.range.to = raw.range.to;
         Ok(Processed::Done)
@@ -183,7 +195,7 @@ impl Task {
         if !self.clock.advance_idle(now_us) {
             return Ok(());
         }
-        let none = RecordBatch::new_empty(decoded_schema(&self.decoder.schema().to_arrow()));
+        let none = RecordBatch::new_empty(decoded_schema(self.decoder.output_schema()));
         self.run_layers(none, OffsetRange::empty_at(self.range.to), None, out)
     }
 
@@ -219,13 +231,16 @@ impl Task {
         }))
     }
 
-    fn with_host_columns(&mut self, raw: &RawBatch, decoded: DecodedRows) -> Result<RecordBatch, ArrowError> {
+    fn with_host_columns(
+        &mut self,
+        raw: &RawBatch,
+        decoded: DecodedRows,
+        now_us: i64,
+    ) -> Result<RecordBatch, ArrowError> {
         let schema = decoded_schema(&decoded.batch.schema());
-        let positions = host_columns(raw, &decoded.records);
-        let times = self.clock.advance(&decoded.batch, raw, &decoded.records);
-        let mut columns: Vec<ArrayRef> = decoded.batch.columns().to_vec();
-        columns.extend(positions);
-        columns.extend([times.event_time, times.watermark]);
+        let positions = host_columns(raw, &decoded.records).map(|(_, column)| column);
+        let times = self.clock.advance(&decoded.batch, &positions[3], now_us)?;
+        let columns = decoded.batch.columns().iter().cloned().chain(positions).chain(times).collect();
         RecordBatch::try_new(schema, columns)
     }
 
@@ -262,16 +277,16 @@ impl Task {
     }
 }
 
-fn restore(step: &mut Step, links: &[Bytes]) -> Result<(), String> {
+fn restore(step: &mut Step, links: &[StoredLink]) -> Result<(), String> {
     let Some(layout) = step.state_layout().cloned() else {
         return Err("the plugin keeps no state any more".to_owned());
     };
     let changes = links
         .iter()
-        .map(|link| state::decode(link, &layout))
+        .map(|link| link.decode(&layout))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| error.to_string())?;
-    let rows = state::compact(&layout, &changes).map_err(|error| error.to_string())?;
+    let rows = state::compact(&layout, None, changes).map_err(|error| error.to_string())?;
     step.restore(&rows).map_err(|error| error.to_string())
 }
 
@@ -319,7 +334,7 @@ impl Passage<'_> {
                 layer: &layer.name,
                 step: &spec.name,
                 rows: &rejected.rows,
-                rules: rejected.rules.iter().map(String::as_str).collect(),
+                rules: rejected.rules.iter().flatten().collect(),
                 reasons: &rejected.reasons,
             };
             self.put_aside(&aside, layer.quarantine, out)?;
@@ -332,20 +347,8 @@ impl Passage<'_> {
                 rules: vec!["failed"; failed.rows.num_rows()],
                 reasons: &failed.reasons,
             };
-            match spec.on_error {
-                OnError::DeadLetter => self.put_aside(&aside, None, out)?,
-                OnError::Quarantine => self.put_aside(&aside, layer.quarantine, out)?,
-                OnError::Stop => {
-                    return Err(TaskError::Stopped {
-                        partition: self.partition.clone(),
-                        range: self.range,
-                        layer: layer.name.clone(),
-                        step: spec.name.clone(),
-                        rows: counts.failed,
-                        reason: failed.reasons.iter().flatten().next().unwrap_or_default().to_owned(),
-                    });
-                }
-            }
+            let quarantine = layer.quarantine.filter(|_| spec.quarantines_failed_rows);
+            self.put_aside(&aside, quarantine, out)?;
         }
         Ok(outcome.rows)
     }

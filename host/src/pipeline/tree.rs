@@ -7,8 +7,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use serde_json::Value;
 
 use super::side_rows::{DEAD_LETTER_SCHEMA, POSITION_COLUMNS, QUARANTINE_SCHEMA, utc_microseconds};
-use crate::plugin::{Limits, Plugin, PluginError, PluginKind, Step, StepSettings};
-use crate::schema::RecordSchema;
+use crate::plugin::{Limits, OnError, Plugin, PluginError, PluginKind, Step, StepSettings};
 
 /// Columns that rows carry between steps and that no table gets.
 pub const HIDDEN_COLUMNS: [&str; 2] = ["_event_time", "_watermark"];
@@ -46,14 +45,8 @@ pub struct StepSpec {
     pub config: Value,
     pub limits: Limits,
     pub on_error: OnError,
-}
-
-/// What happens to rows that break a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnError {
-    DeadLetter,
-    Quarantine,
-    Stop,
+    /// Whether rows that break the step go to the layer's quarantine instead of the dead letters.
+    pub quarantines_failed_rows: bool,
 }
 
 /// One layer's steps, opened for one task.
@@ -69,24 +62,25 @@ impl LayerTree {
         Self { layers: Vec::new(), sinks: self.sinks.iter().take(DEAD_LETTERS + 1).cloned().collect() }
     }
 
-    /// Opens every step under this schema of the decoded records. Says what does not fit together.
-    pub fn open(&self, records: &RecordSchema) -> Result<Vec<OpenLayer>, PluginError> {
+    /// Opens every step for rows of [`decoded_schema`]. Says what does not fit together.
+    pub fn open(&self, decoded: &SchemaRef) -> Result<Vec<OpenLayer>, PluginError> {
         let mut open: Vec<OpenLayer> = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
             let mut rows = match layer.parent.and_then(|parent| open.get(parent)) {
                 Some(parent) => parent.output.clone(),
-                None => decoded_schema(&records.to_arrow()),
+                None => decoded.clone(),
             };
             let mut steps = Vec::with_capacity(layer.steps.len());
             for spec in &layer.steps {
                 let settings = StepSettings {
-                    layer: layer.name.clone(),
-                    step: spec.name.clone(),
+                    layer: layer.name.as_str().into(),
+                    step: spec.name.as_str().into(),
                     config: spec.config.clone(),
                     limits: spec.limits.clone(),
+                    on_error: spec.on_error,
                 };
-                let step = Step::open(&spec.plugin, settings, &rows)?;
-                rows = step.output().clone();
+                let step = Step::open(spec.plugin.clone(), settings, &rows)?;
+                rows = step.output_schema().clone();
                 steps.push(step);
             }
             open.push(OpenLayer { steps, output: rows });
@@ -107,14 +101,11 @@ impl LayerTree {
         schemas
     }
 
-    /// Each layer's parent by name, for the accounting.
-    pub fn parents(&self) -> BTreeMap<String, Option<String>> {
+    /// The names of each layer's steps, in order.
+    pub fn step_names(&self) -> BTreeMap<String, Vec<String>> {
         self.layers
             .iter()
-            .map(|layer| {
-                let parent = layer.parent.and_then(|parent| self.layers.get(parent));
-                (layer.name.clone(), parent.map(|parent| parent.name.clone()))
-            })
+            .map(|layer| (layer.name.clone(), layer.steps.iter().map(|step| step.name.clone()).collect()))
             .collect()
     }
 }

@@ -5,6 +5,7 @@
 
 mod closing;
 mod recovery;
+mod reporting;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use crate::progress::TopicPartition;
 use crate::sink::SinkApplier;
 use crate::source::kafka::KafkaSettings;
 use crate::source::{Generation, SourceError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Health, Metrics, Stage};
 
 /// How often the worker looks at what needs no event: back-pressure, who applies, whether it is done.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -75,6 +76,7 @@ pub struct WorkerParts {
     pub tables: Arc<[Arc<dyn ObjectStore>]>,
     pub open_sinks: Box<dyn OpenSinks>,
     pub metrics: Arc<Metrics>,
+    pub health: Arc<Health>,
 }
 
 /// Opens the sinks' appliers once the layout of their rows is known.
@@ -123,6 +125,7 @@ pub struct Worker {
     writer: EpochWriter,
     open_sinks: Box<dyn OpenSinks>,
     metrics: Arc<Metrics>,
+    health: Arc<Health>,
     /// Declared before the crew: the source holds the lanes' senders, and must go first.
     intake: Intake,
     crew: Crew,
@@ -189,6 +192,7 @@ impl Worker {
             blueprint,
             open_sinks: parts.open_sinks,
             metrics: parts.metrics,
+            health: parts.health,
             appliers: None,
             events: Events { intake, lanes, appliers, applier_failures },
             tasks: Tasks::default(),
@@ -216,6 +220,7 @@ impl Worker {
             let ends = self.intake.end_positions().await;
             targets = Some(self.or_source_failure(ends)?);
         }
+        self.health.set_stage(Stage::Running);
         let mut close = interval(self.settings.epoch_interval);
         close.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut look = interval(LOOK_EVERY);
@@ -313,9 +318,11 @@ impl Worker {
         if let Some(appliers) = &self.appliers {
             appliers.set_applier(applies);
             let unapplied = state.number.saturating_sub(appliers.applied_up_to());
-            self.intake.hold(unapplied > self.settings.unapplied_entries);
+            let behind = unapplied > self.settings.unapplied_entries;
+            self.intake.hold(behind);
+            self.health.set_behind(behind);
         }
-        self.metrics.set_connected(self.intake.connected());
+        self.report();
     }
 
     fn has_reached(&self, targets: &[(TopicPartition, i64)]) -> bool {
@@ -332,6 +339,7 @@ impl Worker {
 
     /// Enters what is open, lets the sinks follow, and leaves.
     async fn leave(&mut self) -> Result<(), WorkerError> {
+        self.health.set_stage(Stage::Stopping);
         self.intake.hold(true);
         self.close_and_enter(None).await?;
         if let Some(appliers) = &self.appliers {

@@ -3,7 +3,7 @@
 mod digest;
 mod mistakes;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::json;
 
@@ -130,10 +130,18 @@ fn dotenv_gives_what_the_process_does_not_have() {
 }
 
 #[test]
+fn an_empty_file_lacks_the_first_key() {
+    for text in ["", "# nothing\n", "---\n"] {
+        let error = load_text(text).unwrap_err().to_string();
+        assert!(error.ends_with(": the key `id` is missing") && !error.contains(":0"), "{error}");
+    }
+}
+
+#[test]
 fn an_absent_file_is_an_error_with_its_name() {
     let error = load(Path::new("/no/such/pipeline.yaml")).unwrap_err();
     assert!(
-        matches!(&error, ConfigError::Unreadable { file, .. } if *file == PathBuf::from("/no/such/pipeline.yaml"))
+        matches!(&error, ConfigError::Unreadable { file, .. } if file == Path::new("/no/such/pipeline.yaml"))
     );
     assert!(error.to_string().starts_with("cannot read /no/such/pipeline.yaml: "));
 }

@@ -95,10 +95,9 @@ fn conflicting_widenings_end_with_dead_letters() {
 
 #[test]
 fn inferred_types_can_be_written_down() {
-    let depth = 31;
-    let payload = format!("{}1{}", r#"{"a":[{"b":"#.repeat(depth / 2), "}]}".repeat(depth / 2));
-    let payload = payload.replacen("}]}", "}]}", 1);
     let settings = DecodeSettings { max_depth: MAX_TYPE_DEPTH, ..SETTINGS };
+    let pairs = MAX_TYPE_DEPTH / 2;
+    let payload = format!("{}1{}", r#"{"a":["#.repeat(pairs), "]}".repeat(pairs));
     let (found, rows) = settle(settings, RecordSchema::default(), &[payload]);
     assert_eq!(rows.dead, []);
     let Column { name, data_type } = &found.columns()[0];

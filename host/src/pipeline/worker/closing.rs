@@ -47,9 +47,8 @@ impl Worker {
 
     async fn cut(&mut self, proposes_schema: Option<RecordSchema>) -> Result<EpochCut, WorkerError> {
         self.epoch.number += 1;
-        let now = now_ms();
-        let lanes = self.crew.cut(self.epoch.number, now.saturating_mul(1000)).await?;
-        let opened_at_ms = std::mem::replace(&mut self.epoch.opened_at_ms, now);
+        let lanes = self.crew.cut(self.epoch.number).await?;
+        let opened_at_ms = std::mem::replace(&mut self.epoch.opened_at_ms, now_ms());
         let seen = self.appliers.iter().flat_map(|appliers| appliers.progress());
         let seen = seen
             .map(|(sink, progress)| (sink.to_owned(), progress.record))
@@ -71,12 +70,12 @@ impl Worker {
         let Body::Epoch(epoch) = &entry.body else { return Ok(()) };
         let mut positions = Vec::with_capacity(epoch.tasks.len());
         for task in &epoch.tasks {
-            self.metrics.record(&task.accounting);
             positions.push((task.partition.clone(), task.range.to));
             if let Some(builds_on) = self.tasks.owned.get_mut(&task.partition) {
                 *builds_on = entry.number;
             }
         }
+        self.report_entry(entry, epoch);
         self.tasks.recoveries = 0;
         self.epoch.seen.extend(epoch.seen.clone());
         self.summary.add(epoch);

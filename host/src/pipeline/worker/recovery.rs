@@ -1,6 +1,6 @@
 //! Tasks from the ledger: at the start, at an assignment, after a lost epoch, under a new schema version.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tracing::{debug, info};
@@ -13,7 +13,6 @@ use crate::pipeline::blueprint::{Blueprint, PlanError};
 use crate::pipeline::lane::TaskPlan;
 use crate::pipeline::task::TaskStart;
 use crate::progress::{Accounting, OffsetRange, TopicPartition};
-use crate::schema::RecordSchema;
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -70,6 +69,7 @@ impl Worker {
         }
         for partition in &partitions {
             self.tasks.owned.remove(partition);
+            self.metrics.partition_revoked(partition);
         }
         self.crew.drop_tasks(&partitions);
         let released = self.intake.release(partitions).await;
@@ -108,7 +108,6 @@ impl Worker {
                 generation: self.tasks.generation,
                 position: task.position,
                 max_event_time: task.max_event_time,
-                watermark: task.watermark,
                 state: self.writer.state.restore(&task.state).await?,
             });
         }

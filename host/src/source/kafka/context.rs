@@ -1,9 +1,10 @@
 //! librdkafka's callbacks, turned into values.
 
-use std::sync::Mutex;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rdkafka::TopicPartitionList;
+use rdkafka::{Statistics, TopicPartitionList};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
@@ -18,14 +19,39 @@ pub(super) enum GroupChange {
     Revoked(Vec<TopicPartition>),
 }
 
-#[derive(Default)]
+/// The ends of the partitions that are being read, as librdkafka last heard of them.
+#[derive(Debug, Clone, Default)]
+pub struct EndOffsets(Arc<Mutex<HashMap<TopicPartition, i64>>>);
+
+impl EndOffsets {
+    pub fn get(&self) -> Vec<(TopicPartition, i64)> {
+        let ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.iter().map(|(partition, end)| (partition.clone(), *end)).collect()
+    }
+
+    fn learn(&self, statistics: &Statistics) {
+        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (topic, of) in &statistics.topics {
+            // Partition -1 stands for messages without one.
+            for (id, partition) in of.partitions.iter().filter(|(id, each)| **id >= 0 && each.hi_offset >= 0) {
+                ends.insert(TopicPartition::new(topic.as_str(), *id), partition.hi_offset);
+            }
+        }
+    }
+}
+
 pub(super) struct GroupContext {
+    ends: EndOffsets,
     changes: Mutex<Vec<GroupChange>>,
     pub(super) connected: AtomicBool,
     pub(super) closing: AtomicBool,
 }
 
 impl GroupContext {
+    pub(super) fn new(ends: EndOffsets) -> Self {
+        Self { ends, changes: Mutex::default(), connected: AtomicBool::new(false), closing: AtomicBool::new(false) }
+    }
+
     pub(super) fn take_changes(&self) -> Vec<GroupChange> {
         self.connected.store(true, Ordering::Relaxed);
         self.changes.lock().map(|mut changes| std::mem::take(&mut *changes)).unwrap_or_default()
@@ -33,6 +59,10 @@ impl GroupContext {
 }
 
 impl ClientContext for GroupContext {
+    fn stats(&self, statistics: Statistics) {
+        self.ends.learn(&statistics);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
             self.connected.store(false, Ordering::Relaxed);

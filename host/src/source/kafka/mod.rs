@@ -16,8 +16,10 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tracing::{debug, warn};
 
+pub use self::context::EndOffsets;
 use self::context::{GroupChange, GroupContext};
 use self::open_batch::OpenBatch;
+use self::positions::partitions;
 use super::{Generation, SourceError, SourceEvent, StartPosition};
 use crate::progress::TopicPartition;
 
@@ -61,30 +63,8 @@ pub struct KafkaSource {
 
 impl KafkaSource {
     /// Joins the group. Fails if the broker cannot be reached or a topic does not exist.
-    pub fn connect(settings: KafkaSettings) -> Result<Self, SourceError> {
-        let mut config = ClientConfig::new();
-        for (name, value) in &settings.overrides {
-            config.set(name, value);
-        }
-        config
-            .set("bootstrap.servers", &settings.brokers)
-            .set("group.id", &settings.group_id)
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            // A position that the broker no longer has is ours to judge, never librdkafka's.
-            .set("auto.offset.reset", "error")
-            .set("partition.assignment.strategy", "cooperative-sticky");
-        for (name, value) in [
-            ("queued.max.messages.kbytes", (settings.prefetch_bytes / 1024).clamp(1, 2_097_151).to_string()),
-            ("fetch.wait.max.ms", "50".to_owned()),
-        ] {
-            if !settings.overrides.contains_key(name) {
-                config.set(name, value);
-            }
-        }
-        let consumer: BaseConsumer<GroupContext> = config
-            .create_with_context(GroupContext::default())
-            .map_err(|error| SourceError::Settings(error.to_string()))?;
+    pub fn connect(settings: KafkaSettings, ends: EndOffsets) -> Result<Self, SourceError> {
+        let consumer = client(&settings, ends)?;
         let source = Self {
             consumer,
             open: HashMap::new(),
@@ -97,6 +77,11 @@ impl KafkaSource {
         let topics: Vec<&str> = source.settings.topics.iter().map(String::as_str).collect();
         source.consumer.subscribe(&topics).map_err(|error| SourceError::Broken(error.to_string()))?;
         Ok(source)
+    }
+
+    /// Every partition of the topics, without joining the group: whether Kafka can be reached.
+    pub fn look_up(settings: &KafkaSettings) -> Result<Vec<TopicPartition>, SourceError> {
+        partitions(&client(settings, EndOffsets::default())?, settings)
     }
 
     /// The next event, or `None` after `timeout` without one.
@@ -278,6 +263,33 @@ impl KafkaSource {
         }
         SourceError::Broken("a position is outside what the broker holds".to_owned())
     }
+}
+
+fn client(settings: &KafkaSettings, ends: EndOffsets) -> Result<BaseConsumer<GroupContext>, SourceError> {
+    let mut config = ClientConfig::new();
+    for (name, value) in &settings.overrides {
+        config.set(name, value);
+    }
+    config
+        .set("bootstrap.servers", &settings.brokers)
+        .set("group.id", &settings.group_id)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // A position that the broker no longer has is ours to judge, never librdkafka's.
+        .set("auto.offset.reset", "error")
+        .set("partition.assignment.strategy", "cooperative-sticky");
+    for (name, value) in [
+        ("queued.max.messages.kbytes", (settings.prefetch_bytes / 1024).clamp(1, 2_097_151).to_string()),
+        ("fetch.wait.max.ms", "50".to_owned()),
+        ("statistics.interval.ms", "1000".to_owned()),
+    ] {
+        if !settings.overrides.contains_key(name) {
+            config.set(name, value);
+        }
+    }
+    config
+        .create_with_context(GroupContext::new(ends))
+        .map_err(|error| SourceError::Settings(error.to_string()))
 }
 
 /// Copies one message into its partition's open batch. A message of a partition that was not started, or

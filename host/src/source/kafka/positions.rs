@@ -1,35 +1,18 @@
 //! Questions to the broker about partitions and offsets.
 
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::warn;
 
-use super::{BROKER_TIMEOUT, KafkaSource, broken};
+use super::context::GroupContext;
+use super::{BROKER_TIMEOUT, KafkaSettings, KafkaSource, broken};
 use crate::progress::TopicPartition;
 use crate::source::{SourceError, StartPosition};
 
 impl KafkaSource {
     /// Every partition of every topic of the source.
     pub fn partitions(&self) -> Result<Vec<TopicPartition>, SourceError> {
-        let mut partitions = Vec::new();
-        for topic in &self.settings.topics {
-            let metadata = self.consumer.fetch_metadata(Some(topic), BROKER_TIMEOUT).map_err(|error| {
-                SourceError::Unreachable { brokers: self.settings.brokers.clone(), reason: error.to_string() }
-            })?;
-            let found = metadata.topics().iter().find(|found| found.name() == topic);
-            match found.filter(|found| found.error().is_none() && !found.partitions().is_empty()) {
-                Some(found) => partitions.extend(
-                    found.partitions().iter().map(|each| TopicPartition::new(topic.as_str(), each.id())),
-                ),
-                None => {
-                    return Err(SourceError::NoTopic {
-                        topic: topic.clone(),
-                        brokers: self.settings.brokers.clone(),
-                    });
-                }
-            }
-        }
-        Ok(partitions)
+        partitions(&self.consumer, &self.settings)
     }
 
     /// The offsets that the broker holds of a partition: `[low, high)`.
@@ -94,4 +77,24 @@ pub(super) fn lost(partition: &TopicPartition, wanted: i64, low: i64, high: i64)
         "The topic was deleted and created again, or truncated; start a new pipeline `id` for it.".to_owned()
     };
     SourceError::LostOffsets { partition: partition.clone(), wanted, low, high, what }
+}
+
+pub(super) fn partitions(
+    consumer: &BaseConsumer<GroupContext>,
+    settings: &KafkaSettings,
+) -> Result<Vec<TopicPartition>, SourceError> {
+    let mut partitions = Vec::new();
+    for topic in &settings.topics {
+        let metadata = consumer.fetch_metadata(Some(topic), BROKER_TIMEOUT).map_err(|error| {
+            SourceError::Unreachable { brokers: settings.brokers.clone(), reason: error.to_string() }
+        })?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let Some(found) = found.filter(|found| found.error().is_none() && !found.partitions().is_empty())
+        else {
+            return Err(SourceError::NoTopic { topic: topic.clone(), brokers: settings.brokers.clone() });
+        };
+        partitions
+            .extend(found.partitions().iter().map(|each| TopicPartition::new(topic.as_str(), each.id())));
+    }
+    Ok(partitions)
 }

@@ -1,0 +1,95 @@
+//! `sluicebox ledger show`.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use uuid::Uuid;
+
+use super::{assemble, print};
+use crate::config::{self, Loaded};
+use crate::ledger::Ledger;
+use crate::ledger::entry::{Body, Entry, Epoch};
+use crate::sink::delta;
+
+pub async fn show(file: &Path, last: u64) -> Result<ExitCode> {
+    let pipeline = config::load(file)?;
+    let ledger = open_existing(&pipeline).await?;
+    let state = ledger.refresh().await?;
+    print(&format!("pipeline {}, ledger {}, entries 0..={}", state.pipeline, state.ledger, state.number));
+    let first = state.number.saturating_sub(last.saturating_sub(1));
+    let first = first.max(ledger.oldest().await?);
+    for entry in ledger.read(first..=state.number).await? {
+        show_entry(&entry);
+    }
+    for (sink, storage) in assemble::sinks_in_order(&pipeline).zip(assemble::table_storages(&pipeline)?) {
+        let table = delta::inspect(&storage, &pipeline.pipeline.id, &sink.name, 0).await?;
+        let applied = match table.and_then(|table| table.mark.map(|mark| (table.version, mark.number))) {
+            Some((version, mark)) => format!("applied up to entry {mark}, table version {version}"),
+            None => "nothing applied yet".to_owned(),
+        };
+        print(&format!("sink {}: {applied}", sink.name));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The pipeline's ledger, which must exist: looking at a pipeline begins nothing.
+pub async fn open_existing(pipeline: &Loaded) -> Result<Ledger> {
+    let folder = assemble::ledger_folder(pipeline);
+    if !folder.is_dir() {
+        bail!("there is no ledger at {}: the pipeline has not run yet, or `state` is another", folder.display());
+    }
+    let configuration = assemble::assemble(pipeline)?.configuration;
+    assemble::open_ledger(pipeline, &configuration, Uuid::new_v4(), None).await
+}
+
+fn show_entry(entry: &Arc<Entry>) {
+    let time = chrono::DateTime::from_timestamp_millis(entry.written_at_ms)
+        .map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+        .unwrap_or_default();
+    let writer = entry.writer.incarnation.to_string();
+    let writer = writer.get(..8).unwrap_or_default();
+    let head = format!("entry {} {time} by {writer} epoch {}", entry.number, entry.writer.epoch);
+    match &entry.body {
+        Body::Genesis(genesis) => {
+            print(&format!("{head}: genesis, configuration {}", short(&genesis.configuration.digest)));
+        }
+        Body::Configure(change) => print(&format!(
+            "{head}: configuration {} replaces {}",
+            short(&change.configuration.digest),
+            short(&change.replaces)
+        )),
+        Body::Sweep(sweep) => print(&format!("{head}: sweep, {} epochs condemned", sweep.condemned.len())),
+        Body::Epoch(epoch) => show_epoch(&head, epoch),
+    }
+}
+
+fn show_epoch(head: &str, epoch: &Epoch) {
+    let records: u64 = epoch.tasks.iter().map(|task| task.accounting.records).sum();
+    let schema = match &epoch.proposes_schema {
+        Some(next) => format!(
+            ", schema {} -> {} ({} columns)",
+            epoch.schema_version,
+            epoch.schema_version + 1,
+            next.columns().len()
+        ),
+        None => String::new(),
+    };
+    print(&format!("{head}: {records} records{schema}"));
+    for task in &epoch.tasks {
+        print(&format!(
+            "    {} {} {} records, {} dead letters",
+            task.partition, task.range, task.accounting.records, task.accounting.dead_letters
+        ));
+    }
+    for (sink, part) in &epoch.sinks {
+        let rows: u64 = part.files.iter().map(|file| file.rows).sum();
+        let bytes: u64 = part.files.iter().map(|file| file.size).sum();
+        print(&format!("    -> {sink}: {rows} rows in {} files, {bytes} bytes", part.files.len()));
+    }
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}

@@ -1,0 +1,46 @@
+//! The names of all metrics. Counters get `_total` appended when they are shown.
+
+/// Records that were read and entered in the ledger.
+pub const RECORDS: &str = "sluicebox_records";
+/// Records that could not be decoded.
+pub const DEAD_LETTERS: &str = "sluicebox_dead_letters";
+/// Rows by layer and fate.
+pub const ROWS: &str = "sluicebox_rows";
+/// Rejected rows by layer, step and rule.
+pub const REJECTED: &str = "sluicebox_rejected";
+/// Rows entered in the ledger for a sink.
+pub const SINK_ROWS: &str = "sluicebox_sink_rows";
+/// The last entry that a sink has applied.
+pub const SINK_MARK: &str = "sluicebox_sink_mark";
+/// Entries that a sink has not applied yet.
+pub const UNAPPLIED_ENTRIES: &str = "sluicebox_unapplied_entries";
+/// The last entry of the ledger that this worker knows.
+pub const LEDGER_ENTRY: &str = "sluicebox_ledger_entry";
+/// Seconds that an epoch took, by phase.
+pub const EPOCH_SECONDS: &str = "sluicebox_epoch_seconds";
+/// Records in an epoch.
+pub const EPOCH_ROWS: &str = "sluicebox_epoch_rows";
+/// Records between the position and the end of a partition.
+pub const LAG: &str = "sluicebox_lag";
+/// The lowest watermark of the worker's tasks, in seconds since the Unix epoch.
+pub const WATERMARK_SECONDS: &str = "sluicebox_watermark_seconds";
+/// 1 while the source is paused because something behind it is slow.
+pub const PAUSED: &str = "sluicebox_paused";
+/// Seconds of one call of a plugin, by layer and step.
+pub const PLUGIN_SECONDS: &str = "sluicebox_plugin_seconds";
+/// Resident memory of the process, in bytes.
+pub const PROCESS_RESIDENT_BYTES: &str = "sluicebox_process_resident_bytes";
+
+/// The fates that [`ROWS`] counts.
+pub mod fate {
+    /// Left the layer, for its sink and the layers below.
+    pub const KEPT: &str = "kept";
+    pub const DROPPED: &str = "dropped";
+    pub const LATE: &str = "late";
+    pub const REJECTED: &str = "rejected";
+    pub const FAILED: &str = "failed";
+    /// Taken into new rows.
+    pub const CONSUMED: &str = "consumed";
+    /// New rows that a step gave.
+    pub const MADE: &str = "made";
+}

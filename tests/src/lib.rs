@@ -1,0 +1,9 @@
+//! What the end-to-end tests are made of: a real Kafka broker, workers as processes that can be killed
+//! at will, and an oracle that knows from a seed what must have become of every record.
+
+pub mod broker;
+pub mod oracle;
+pub mod pipeline;
+pub mod python;
+pub mod tables;
+pub mod worker;

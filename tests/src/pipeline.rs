@@ -1,0 +1,147 @@
+//! A pipeline of one test: a folder with the pipeline file and everything that workers write.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use iot_sensors::events::Stream;
+use tempfile::TempDir;
+
+use crate::broker::Broker;
+use crate::oracle::{Oracle, Tally};
+use crate::python;
+use crate::tables::Table;
+use crate::worker::Launch;
+
+/// The pipeline that all tests run. What differs between them are its `${VARIABLES}`.
+const FILE: &str = include_str!("../pipelines/sensors.yaml");
+const FILE_NAME: &str = "pipeline.yaml";
+
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a test may choose.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    pub batch_rows: u32,
+    pub epoch_ms: u32,
+    pub epoch_rows: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { batch_rows: 8192, epoch_ms: 500, epoch_rows: 1_000_000 }
+    }
+}
+
+/// The folder. It stays, with tables, ledger and logs, unless [`close`](Pipeline::close) is called:
+/// what a failed test leaves behind is what one wants to look at.
+#[derive(Debug)]
+pub struct Pipeline {
+    dir: Option<TempDir>,
+    variables: Vec<(String, String)>,
+    path: PathBuf,
+}
+
+impl Pipeline {
+    /// `id` must be unique to the test: the consumer group derives from it.
+    pub fn new(id: &str, broker: &Broker, topic: &str, settings: Settings) -> Result<Self> {
+        let dir = TempDir::with_prefix(format!("sluicebox-{id}-"))?;
+        let path = dir.path().canonicalize()?;
+        fs::write(path.join(FILE_NAME), FILE)?;
+        let variables = [
+            // Topics are unique, so that an external broker never knows the group from an earlier run.
+            ("PIPELINE", format!("{id}-{topic}")),
+            ("BOOTSTRAP_SERVERS", broker.bootstrap_servers().to_owned()),
+            ("TOPIC", topic.to_owned()),
+            ("SESSION_TIMEOUT_MS", broker.min_session_timeout_ms().to_string()),
+            ("BATCH_ROWS", settings.batch_rows.to_string()),
+            ("EPOCH", format!("{}ms", settings.epoch_ms)),
+            ("EPOCH_ROWS", settings.epoch_rows.to_string()),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
+        Ok(Self { dir: Some(dir), variables, path })
+    }
+
+    pub fn lake(&self) -> PathBuf {
+        self.path.join("lake")
+    }
+
+    pub fn table(&self, name: &str) -> Result<Table> {
+        let path = self.lake().join(name);
+        Table::open(&path)?.with_context(|| format!("no table in {}", path.display()))
+    }
+
+    /// Waits until `table` has a newer version than `version`, and returns it.
+    pub fn wait_for_commit_after(&self, table: &str, version: Option<u64>) -> Result<u64> {
+        let deadline = Instant::now() + COMMIT_TIMEOUT;
+        loop {
+            let newest = Table::open(&self.lake().join(table))?.map(|table| table.version);
+            match newest {
+                Some(newest) if Some(newest) > version => return Ok(newest),
+                _ if Instant::now() > deadline => bail!("{table}: no commit after version {version:?}"),
+                // Whoever commits is another process, on a file system without reliable notification.
+                _ => thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    /// A worker that is about to be started. A worker with the name of one that was killed takes its
+    /// place in the consumer group at once (static membership).
+    pub fn worker(&self, name: &str) -> Result<Launch> {
+        let mut command = self.command(["run"])?;
+        command.env("WORKER", name);
+        Ok(Launch::new(name, command, self.path.join(format!("{name}.log"))))
+    }
+
+    /// Runs a worker until it has caught up, and returns the last line that it printed.
+    pub fn catch_up(&self, name: &str) -> Result<String> {
+        self.worker(name)?.until_caught_up().start()?.expect_success()
+    }
+
+    /// Everything that must hold of the finished tables: each position in its one place, the ledger's
+    /// sums, and gold as another engine computes it.
+    pub fn verify(&self, stream: &Stream, ends: &[i64]) -> Result<Tally> {
+        let tally = Oracle { stream, ends }.check(&self.lake())?;
+        let audit = self.command(["ledger", "audit"])?.output()?;
+        ensure!(audit.status.success(), "the audit failed:\n{}", text(&audit));
+        python::check_gold(&self.lake())?;
+        Ok(tally)
+    }
+
+    /// Removes the folder.
+    pub fn close(mut self) -> Result<()> {
+        Ok(self.dir.take().map_or(Ok(()), TempDir::close)?)
+    }
+
+    /// `sluicebox <words> -f pipeline.yaml`.
+    fn command<const N: usize>(&self, words: [&str; N]) -> Result<Command> {
+        let mut command = Command::new(binary()?);
+        command.args(words).arg("-f").arg(self.path.join(FILE_NAME)).current_dir(&self.path);
+        command.envs(self.variables.iter().cloned()).env("WORKER", "none");
+        Ok(command)
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        if let Some(dir) = self.dir.take() {
+            eprintln!("tables, ledger and logs are kept in {}", dir.keep().display());
+        }
+    }
+}
+
+/// Both streams of a finished command.
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// The worker's binary, beside the folder of the test executables.
+fn binary() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let binary = test.parent().and_then(Path::parent).context("no target folder")?.join("sluicebox");
+    ensure!(binary.is_file(), "{} is not built: run `cargo xtask test`", binary.display());
+    Ok(binary)
+}

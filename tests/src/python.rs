@@ -1,0 +1,30 @@
+//! The second opinion: Python with `deltalake` and Polars, which share no code path with the host's writer.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+/// The interpreter of the virtual environment; `cargo xtask test` sets it.
+const PYTHON: &str = "SLUICEBOX_PYTHON";
+
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
+
+/// Gold computed from bronze and silver must equal the gold table.
+pub fn check_gold(lake: &Path) -> Result<()> {
+    run("check_gold.py", lake)
+}
+
+/// Every table must be readable with its history, at every version, and only ever grow.
+pub fn check_history(lake: &Path) -> Result<()> {
+    run("check_history.py", lake)
+}
+
+fn run(script: &str, lake: &Path) -> Result<()> {
+    let python = std::env::var(PYTHON).with_context(|| format!("{PYTHON} is not set: run `cargo xtask test`"))?;
+    let output = Command::new(&python).arg(Path::new(SCRIPTS).join(script)).arg(lake).output();
+    let output = output.with_context(|| format!("cannot run {python}"))?;
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "{script} on {}:\n{out}{err}", lake.display());
+    Ok(())
+}

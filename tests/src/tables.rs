@@ -1,0 +1,115 @@
+//! Reads Delta tables with nothing of Sluicebox: the files that the newest snapshot lists, by parquet.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use url::Url;
+
+/// The newest state of a table in a local folder.
+#[derive(Debug, Clone)]
+pub struct Table {
+    pub version: u64,
+    files: Vec<PathBuf>,
+}
+
+impl Table {
+    /// `None` if there is no table at `path`.
+    pub fn open(path: &Path) -> Result<Option<Self>> {
+        if !path.join("_delta_log").is_dir() {
+            return Ok(None);
+        }
+        let url = Url::from_directory_path(path).map_err(|()| anyhow!("{} is not absolute", path.display()))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let opened = runtime.block_on(deltalake::open_table(url));
+        let table = opened.with_context(|| format!("table {}", path.display()))?;
+        let snapshot = table.snapshot()?;
+        let mut files = Vec::new();
+        for file in snapshot.log_data() {
+            ensure!(file.deletion_vector_descriptor().is_none(), "{} has deletion vectors", path.display());
+            files.push(path.join(file.object_store_path().as_ref()));
+        }
+        Ok(Some(Self { version: snapshot.version() as u64, files }))
+    }
+
+    /// Calls `each` with every batch of rows, files in no particular order. Partition columns are not
+    /// in the files, and so not in the batches.
+    pub fn scan(&self, mut each: impl FnMut(&RecordBatch) -> Result<()>) -> Result<()> {
+        for path in &self.files {
+            let file = File::open(path).with_context(|| format!("listed file {}", path.display()))?;
+            for batch in ParquetRecordBatchReaderBuilder::try_new(file)?.build()? {
+                each(&batch?).with_context(|| format!("in {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn rows(&self) -> Result<u64> {
+        let mut rows = 0;
+        self.scan(|batch| {
+            rows += batch.num_rows() as u64;
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Every row as text, sorted. Columns go by name and nulls are left out, so that files from before
+    /// and after a schema change compare. `without` names columns that do not matter.
+    pub fn rows_as_text(&self, without: &[&str]) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        self.scan(|batch| {
+            lines.extend(batch_as_text(batch, without)?);
+            Ok(())
+        })?;
+        lines.sort_unstable();
+        Ok(lines)
+    }
+}
+
+fn batch_as_text(batch: &RecordBatch, without: &[&str]) -> Result<Vec<String>> {
+    let schema = batch.schema();
+    let options = FormatOptions::default();
+    let mut columns = Vec::new();
+    for (field, column) in schema.fields().iter().zip(batch.columns()) {
+        if !without.contains(&field.name().as_str()) {
+            columns.push((field.name(), column, ArrayFormatter::try_new(column, &options)?));
+        }
+    }
+    columns.sort_unstable_by_key(|(name, ..)| *name);
+    let row_as_text = |row: usize| {
+        let present = columns.iter().filter(|(_, column, _)| column.is_valid(row));
+        let values: Vec<_> = present.map(|(name, _, text)| format!("{name}={}", text.value(row))).collect();
+        values.join(" ")
+    };
+    Ok((0..batch.num_rows()).map(row_as_text).collect())
+}
+
+/// The positions of a batch's rows, from its columns `_partition` and `_offset`.
+pub fn positions(batch: &RecordBatch) -> Result<Vec<(i32, i64)>> {
+    let partitions = cast(column(batch, "_partition")?, &DataType::Int32)?;
+    let offsets = cast(column(batch, "_offset")?, &DataType::Int64)?;
+    if partitions.null_count() + offsets.null_count() > 0 {
+        bail!("a row without position");
+    }
+    let partitions = partitions.as_primitive::<Int32Type>().values().iter().copied();
+    Ok(partitions.zip(offsets.as_primitive::<Int64Type>().values().iter().copied()).collect())
+}
+
+/// A column of strings; a dictionary or view is unfolded.
+pub fn strings(batch: &RecordBatch, name: &str) -> Result<ArrayRef> {
+    Ok(cast(column(batch, name)?, &DataType::Utf8)?)
+}
+
+/// A column of bytes.
+pub fn bytes(batch: &RecordBatch, name: &str) -> Result<ArrayRef> {
+    Ok(cast(column(batch, name)?, &DataType::Binary)?)
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
+    batch.column_by_name(name).with_context(|| format!("no column `{name}`"))
+}

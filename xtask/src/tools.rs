@@ -1,0 +1,72 @@
+//! Programs that are run: found, installed where that is possible, and reported on when they fail.
+
+use std::fmt::Write as _;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::Workspace;
+
+/// Runs a command to its end with its output shown. An error names the command.
+pub fn run(command: &mut Command) -> Result<()> {
+    let shown = describe(command);
+    let status = command.status().with_context(|| format!("cannot run `{shown}`"))?;
+    if !status.success() {
+        bail!("`{shown}` failed ({status})");
+    }
+    Ok(())
+}
+
+/// The cargo that runs this program, at the root of the workspace.
+pub fn cargo(workspace: &Workspace) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(&workspace.root);
+    command
+}
+
+/// Makes sure that `program` runs with `probe` as its only argument; if not, installs Debian's `package`.
+pub fn ensure(program: &str, probe: &str, package: &str) -> Result<()> {
+    if works(Command::new(program).arg(probe)) {
+        return Ok(());
+    }
+    install(package).with_context(|| format!("`{program}` is missing"))?;
+    if !works(Command::new(program).arg(probe)) {
+        bail!("package {package} is installed, but `{program} {probe}` still fails");
+    }
+    Ok(())
+}
+
+/// Installs a Debian package, as root or by a `sudo` that asks for no password.
+pub fn install(package: &str) -> Result<()> {
+    let by_hand = || format!("install it by hand: on Debian or Ubuntu, `apt-get install {package}`");
+    if !works(Command::new("apt-get").arg("--version")) {
+        bail!("there is no apt-get here; {}", by_hand());
+    }
+    let as_root = || {
+        if works(Command::new("sudo").args(["-n", "true"])) {
+            let mut command = Command::new("sudo");
+            command.args(["-n", "apt-get"]);
+            command
+        } else {
+            Command::new("apt-get")
+        }
+    };
+    println!("installing {package}");
+    run(as_root().args(["update", "-qq"])).with_context(by_hand)?;
+    run(as_root().args(["install", "-y", "-qq", package]).env("DEBIAN_FRONTEND", "noninteractive"))
+        .with_context(by_hand)
+}
+
+/// Whether a command can be run and succeeds; its output is not shown.
+pub fn works(command: &mut Command) -> bool {
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+fn describe(command: &Command) -> String {
+    let mut text = command.get_program().to_string_lossy().into_owned();
+    for argument in command.get_args() {
+        let _ = write!(text, " {}", argument.to_string_lossy());
+    }
+    text
+}
