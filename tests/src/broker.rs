@@ -166,7 +166,8 @@ impl Process {
             .output()
             .context("cannot run `java`: install a Java runtime, 17 or newer")?;
         if !format.status.success() {
-            let (out, err) = (String::from_utf8_lossy(&format.stdout), String::from_utf8_lossy(&format.stderr));
+            let (out, err) =
+                (String::from_utf8_lossy(&format.stdout), String::from_utf8_lossy(&format.stderr));
             bail!("Kafka's storage was not formatted with the jars in {}: {out}{err}", libs.display());
         }
 

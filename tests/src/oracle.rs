@@ -164,7 +164,8 @@ impl Oracle<'_> {
                 for (&(partition, offset), (payload, reason)) in positions.iter().zip(rows) {
                     let sent = self.stream.event(partition, offset).payload;
                     if payload != Some(sent.as_bytes()) {
-                        faults.add(format!("({partition}, {offset}) in {name}: payload is not what was sent"));
+                        faults
+                            .add(format!("({partition}, {offset}) in {name}: payload is not what was sent"));
                     }
                     if reason.is_none_or(str::is_empty) {
                         faults.add(format!("({partition}, {offset}) in {name}: no reason"));

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::broker::Broker;
 use crate::oracle::{Oracle, Tally};
 use crate::python;
-use crate::tables::Table;
+use crate::tables::{self, Table};
 use crate::worker::Launch;
 
 /// The pipeline that all tests run. What differs between them are its `${VARIABLES}`.
@@ -74,12 +74,16 @@ impl Pipeline {
         Table::open(&path)?.with_context(|| format!("no table in {}", path.display()))
     }
 
+    /// The table's newest version; `None` before it exists.
+    pub fn version(&self, table: &str) -> Result<Option<u64>> {
+        tables::newest_version(&self.lake().join(table))
+    }
+
     /// Waits until `table` has a newer version than `version`, and returns it.
     pub fn wait_for_commit_after(&self, table: &str, version: Option<u64>) -> Result<u64> {
         let deadline = Instant::now() + COMMIT_TIMEOUT;
         loop {
-            let newest = Table::open(&self.lake().join(table))?.map(|table| table.version);
-            match newest {
+            match self.version(table)? {
                 Some(newest) if Some(newest) > version => return Ok(newest),
                 _ if Instant::now() > deadline => bail!("{table}: no commit after version {version:?}"),
                 // Whoever commits is another process, on a file system without reliable notification.
@@ -126,6 +130,7 @@ impl Pipeline {
 }
 
 impl Drop for Pipeline {
+    #[expect(clippy::print_stderr, reason = "it belongs to the output of the failed test")]
     fn drop(&mut self) {
         if let Some(dir) = self.dir.take() {
             eprintln!("tables, ledger and logs are kept in {}", dir.keep().display());

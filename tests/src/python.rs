@@ -21,7 +21,8 @@ pub fn check_history(lake: &Path) -> Result<()> {
 }
 
 fn run(script: &str, lake: &Path) -> Result<()> {
-    let python = std::env::var(PYTHON).with_context(|| format!("{PYTHON} is not set: run `cargo xtask test`"))?;
+    let python =
+        std::env::var(PYTHON).with_context(|| format!("{PYTHON} is not set: run `cargo xtask test`"))?;
     let output = Command::new(&python).arg(Path::new(SCRIPTS).join(script)).arg(lake).output();
     let output = output.with_context(|| format!("cannot run {python}"))?;
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -11,6 +11,18 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use url::Url;
 
+/// The newest version of the table at `path`; `None` before it exists.
+pub fn newest_version(path: &Path) -> Result<Option<u64>> {
+    let Ok(log) = path.join("_delta_log").read_dir() else { return Ok(None) };
+    let mut newest = None;
+    for entry in log {
+        let name = entry?.file_name();
+        let version = name.to_str().and_then(|name| name.strip_suffix(".json")?.parse().ok());
+        newest = newest.max(version);
+    }
+    Ok(newest)
+}
+
 /// The newest state of a table in a local folder.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -24,7 +36,8 @@ impl Table {
         if !path.join("_delta_log").is_dir() {
             return Ok(None);
         }
-        let url = Url::from_directory_path(path).map_err(|()| anyhow!("{} is not absolute", path.display()))?;
+        let url =
+            Url::from_directory_path(path).map_err(|()| anyhow!("{} is not absolute", path.display()))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let opened = runtime.block_on(deltalake::open_table(url));
         let table = opened.with_context(|| format!("table {}", path.display()))?;
@@ -49,21 +62,12 @@ impl Table {
         Ok(())
     }
 
-    pub fn rows(&self) -> Result<u64> {
-        let mut rows = 0;
-        self.scan(|batch| {
-            rows += batch.num_rows() as u64;
-            Ok(())
-        })?;
-        Ok(rows)
-    }
-
     /// Every row as text, sorted. Columns go by name and nulls are left out, so that files from before
-    /// and after a schema change compare. `without` names columns that do not matter.
-    pub fn rows_as_text(&self, without: &[&str]) -> Result<Vec<String>> {
+    /// and after a schema change compare.
+    pub fn rows_as_text(&self) -> Result<Vec<String>> {
         let mut lines = Vec::new();
         self.scan(|batch| {
-            lines.extend(batch_as_text(batch, without)?);
+            lines.extend(batch_as_text(batch)?);
             Ok(())
         })?;
         lines.sort_unstable();
@@ -71,14 +75,12 @@ impl Table {
     }
 }
 
-fn batch_as_text(batch: &RecordBatch, without: &[&str]) -> Result<Vec<String>> {
+fn batch_as_text(batch: &RecordBatch) -> Result<Vec<String>> {
     let schema = batch.schema();
     let options = FormatOptions::default();
     let mut columns = Vec::new();
     for (field, column) in schema.fields().iter().zip(batch.columns()) {
-        if !without.contains(&field.name().as_str()) {
-            columns.push((field.name(), column, ArrayFormatter::try_new(column, &options)?));
-        }
+        columns.push((field.name(), column, ArrayFormatter::try_new(column, &options)?));
     }
     columns.sort_unstable_by_key(|(name, ..)| *name);
     let row_as_text = |row: usize| {

@@ -25,8 +25,23 @@ pub struct Feed {
 impl Feed {
     /// `topic` must exist with `partitions` partitions, and be empty.
     pub fn open(bootstrap_servers: &str, topic: &str, partitions: usize, stream: Stream) -> Result<Self> {
+        Self::open_with(bootstrap_servers, topic, partitions, stream, &[])
+    }
+
+    /// [`open`](Self::open) with settings of librdkafka.
+    pub fn open_with(
+        bootstrap_servers: &str,
+        topic: &str,
+        partitions: usize,
+        stream: Stream,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
         ensure!(partitions > 0, "a feed needs at least one partition");
-        let producer = ClientConfig::new()
+        let mut config = ClientConfig::new();
+        for (name, value) in settings {
+            config.set(*name, *value);
+        }
+        let producer = config
             .set("bootstrap.servers", bootstrap_servers)
             // Without it a retry could reorder or repeat records, and offsets would mean other events.
             .set("enable.idempotence", "true")
@@ -53,7 +68,9 @@ impl Feed {
     /// Waits for all deliveries and returns each partition's end offset. It fails if a record was not
     /// delivered, or landed at another offset than its own.
     pub fn flush(&self) -> Result<Vec<i64>> {
-        self.producer.flush(Duration::from_secs(60)).context("the broker took too long to take the records")?;
+        self.producer
+            .flush(Duration::from_secs(60))
+            .context("the broker took too long to take the records")?;
         let fault = self.producer.context().fault.lock().map_or(None, |fault| fault.clone());
         match fault {
             Some(fault) => bail!("topic {}: {fault}", self.topic),
