@@ -7,6 +7,7 @@
 
 mod check;
 mod fake;
+mod planted;
 mod random;
 mod schedule;
 mod worker;
@@ -14,8 +15,8 @@ mod world;
 
 use std::time::Instant;
 
+use planted::Planted;
 use schedule::{Tally, run};
-use worker::Planted;
 
 fn seeds(usual: u64) -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a seed is a number"));

@@ -8,7 +8,9 @@ use std::time::Duration;
 use sluicebox::ledger::LedgerSettings;
 
 use crate::check;
-use crate::worker::{Planted, goes_to, live};
+use crate::planted::Planted;
+use crate::random::Random;
+use crate::worker::{goes_to, live};
 use crate::world::{Shared, World};
 
 /// Steps after which everybody should long have recovered.
@@ -58,7 +60,7 @@ struct Actor {
 
 /// Runs the schedule of this seed; the error says which invariant broke, and when.
 pub fn run(seed: u64, planted: Planted) -> Result<Tally, String> {
-    let mut random = crate::random::Random::new(!seed);
+    let mut random = Random::new(!seed);
     let (workers, partitions) = (2 + random.index(3), 1 + random.below(4) as i32);
     let shared = Shared::new(seed, workers, 4 + random.below(12) as i64);
     let trouble_until = 200 + random.below(1_000);
