@@ -87,7 +87,9 @@ impl Toolchain {
             return Ok(Toolchain::Rustup);
         }
         install_debian().with_context(|| {
-            format!("no Rust target {TARGET}: `rustup target add {TARGET}` failed, and so did Debian's packages")
+            format!(
+                "no Rust target {TARGET}: `rustup target add {TARGET}` failed, and so did Debian's packages"
+            )
         })?;
         Ok(Toolchain::Debian)
     }
@@ -160,7 +162,8 @@ fn install_debian() -> Result<()> {
 
 fn run(command: &mut Command) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let arguments = command.get_args().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    let arguments =
+        command.get_args().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let status = command.status().with_context(|| format!("cannot start `{program} {arguments}`"))?;
     ensure!(status.success(), "`{program} {arguments}` ended with {status}");
     Ok(())
