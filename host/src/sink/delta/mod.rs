@@ -45,8 +45,8 @@ use url::Url;
 use uuid::Uuid;
 
 pub use self::applier::{DeltaApplier, SchemaReader};
-pub use self::local::DurableLocal;
 pub use self::inspect::{ActiveFile, TableView, inspect};
+pub use self::local::DurableLocal;
 pub use self::partition::{PartitionSettings, Partitioning};
 pub use self::schema::delta_schema;
 pub use self::upload::upload;
