@@ -19,12 +19,12 @@ use crate::decode::{DecodeSettings, Policy};
 use crate::ledger::entry::{Body, Configuration, Configure, PluginReference, Writer};
 use crate::ledger::local::LocalEntries;
 use crate::ledger::{Appended, Ledger, LedgerSettings, Opening, Proposal};
+use crate::pipeline::EpochLimits;
 use crate::pipeline::TaskPlan;
 use crate::pipeline::blueprint::{Blueprint, TableSpec};
 use crate::pipeline::event_clock::EventTimePlan;
 use crate::pipeline::tree::{LayerSpec, LayerTree, StepSpec};
 use crate::pipeline::worker::{FailureLimits, OpenSinks, WorkerError, WorkerSettings};
-use crate::pipeline::EpochLimits;
 use crate::plugin::{Limits, OnError};
 use crate::schema::{Column, RecordSchema, parse_type};
 use crate::sink::SinkApplier;
@@ -298,9 +298,17 @@ impl OpenSinks for DeltaTables {
                 record: known.and_then(|sink| sink.record.clone()),
                 ..DeltaSettings::new(&self.pipeline, &sink.name, sink.location.url(), state.ledger, since)
             };
+<<<<<<< HEAD
             let applier = DeltaApplier::open(settings, storage, &layout.partitioning)
                 .await
                 .map_err(|error| WorkerError::Sink { sink: sink.name.clone(), what: error.to_string() })?;
+=======
+            let applier = DeltaApplier::open(settings, storage, &layout.partitioning, |schema| {
+                Ok(schema.to_arrow().as_ref().clone())
+            })
+            .await
+            .map_err(|error| WorkerError::Sink { sink: sink.name.clone(), what: error.to_string() })?;
+>>>>>>> pluginhost
             appliers.push((sink.name.clone(), Box::new(applier)));
         }
         Ok(appliers)
