@@ -21,8 +21,6 @@ use uuid::Uuid;
 use crate::fake::{FakeClock, FakeFiles, FakeSink, FakeStore, RememberingSink};
 use crate::world::{Shared, step_aside};
 
-pub const GRACE: Duration = Duration::from_millis(2_000);
-
 /// A bug of this worker, to see that it is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Planted {
@@ -54,9 +52,9 @@ struct Worker {
 }
 
 /// Lives for ever; the schedule crashes it by dropping it.
-pub async fn live(shared: Shared, slot: usize, skew_ms: i64, planted: Planted) {
+pub async fn live(shared: Shared, slot: usize, skew_ms: i64, settings: LedgerSettings, planted: Planted) {
     loop {
-        if let Ok(mut worker) = Worker::start(&shared, slot, skew_ms, planted).await {
+        if let Ok(mut worker) = Worker::start(&shared, slot, skew_ms, settings.clone(), planted).await {
             while worker.act().await.is_ok() {}
         }
         step_aside().await;
@@ -64,7 +62,13 @@ pub async fn live(shared: Shared, slot: usize, skew_ms: i64, planted: Planted) {
 }
 
 impl Worker {
-    async fn start(shared: &Shared, slot: usize, skew_ms: i64, planted: Planted) -> Result<Self, Restart> {
+    async fn start(
+        shared: &Shared,
+        slot: usize,
+        skew_ms: i64,
+        settings: LedgerSettings,
+        planted: Planted,
+    ) -> Result<Self, Restart> {
         let clock = Arc::new(FakeClock { shared: shared.clone(), skew_ms });
         let incarnation = shared.world().uuid();
         let new_id = shared.world().uuid();
@@ -76,7 +80,6 @@ impl Worker {
             known: None,
         };
         let store = Arc::new(FakeStore(shared.clone()));
-        let settings = LedgerSettings { snapshot_every: 4, grace: GRACE, cached: 16 };
         let ledger = match Ledger::open(store, clock.clone(), settings, opening).await {
             Ok(ledger) => ledger,
             Err(error) => return Err(stopped(shared, &error)),
@@ -348,7 +351,7 @@ impl Worker {
         let files = FakeFiles(self.shared.clone());
         if self.planted == Planted::EarlySweep {
             let Ok(found) = files.list().await else { return Ok(()) };
-            let plan = plan_sweep(&self.ledger.state(), &found, i64::MAX, GRACE);
+            let plan = plan_sweep(&self.ledger.state(), &found, i64::MAX, Duration::ZERO);
             for file in found.iter().filter(|file| plan.condemn.contains(&file.writer)) {
                 let _ = files.delete(file).await;
             }
