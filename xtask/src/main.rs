@@ -20,7 +20,8 @@ use clap::Parser;
 enum Task {
     Demo(demo::Options),
     Test(test::Options),
-    /// Builds the standard plugins as components into target/debug/plugins, beside the host
+    /// Builds the standard plugins as components into target/debug/plugins, beside the host, and the hostile ones of
+    /// the tests into target/plugins
     Components,
 }
 
@@ -29,7 +30,10 @@ fn main() -> Result<()> {
     match Task::parse() {
         Task::Demo(options) => demo::run(&workspace, &options),
         Task::Test(options) => test::run(&workspace, &options),
-        Task::Components => demo::build_plugins(&workspace),
+        Task::Components => {
+            demo::build_plugins(&workspace)?;
+            test::build_hostile_plugins(&workspace)
+        }
     }
 }
 
@@ -58,5 +62,10 @@ impl Workspace {
     /// The folder of the bundled plugins, beside the host's binary.
     pub fn plugins(&self) -> PathBuf {
         self.binaries().join("plugins")
+    }
+
+    /// The folder of the plugins that only tests use.
+    pub fn hostile_plugins(&self) -> PathBuf {
+        self.target.join("plugins")
     }
 }

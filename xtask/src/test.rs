@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{Workspace, demo, kafka, python, tools};
+use crate::{Workspace, components, demo, kafka, python, tools};
 
 /// Checks everything: formatting, lints, unit tests, and the end-to-end tests against a real Kafka.
 ///
@@ -38,14 +38,22 @@ fn run_steps(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Res
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     steps.run("clippy", || tools::run(tools::cargo(workspace).args(clippy)))?;
     steps.run("build: host and plugins", || demo::build(workspace))?;
+    steps.run("build: hostile plugins", || build_hostile_plugins(workspace))?;
 
     let mut tests = tools::cargo(workspace);
     tests.args(["test", "--workspace"]).args(&options.cargo_test);
     tests.env("SLUICEBOX_PLUGINS", workspace.plugins()).env("SLUICEBOX_PYTHON", python);
+    tests.env("SLUICEBOX_COMPONENTS", workspace.hostile_plugins());
     if let Some(libs) = libs {
         tests.env("SLUICEBOX_KAFKA_LIBS", libs);
     }
     steps.run("tests", || tools::run(&mut tests))
+}
+
+/// Builds the packages under tests/hostile as components.
+pub fn build_hostile_plugins(workspace: &Workspace) -> Result<()> {
+    let packages = ["hostile-aggregate", "hostile-transform"];
+    components::build(&workspace.root, &packages, &workspace.hostile_plugins())
 }
 
 /// The steps so far, with what each took.

@@ -288,12 +288,14 @@ impl OpenSinks for DeltaTables {
         let state = self.ledger.state();
         let mut appliers: Vec<(String, Box<dyn SinkApplier>)> = Vec::new();
         for ((sink, storage), layout) in self.sinks.iter().zip(&self.storages).zip(plan.layouts.iter()) {
-            let since = state.sinks.get(&sink.name).map_or(0, |sink| sink.since);
+            let known = state.sinks.get(&sink.name);
+            let since = known.map_or(0, |sink| sink.since);
             let settings = DeltaSettings {
                 plugins: self.plugins.clone(),
+                record: known.and_then(|sink| sink.record.clone()),
                 ..DeltaSettings::new(&self.pipeline, &sink.name, sink.location.url(), state.ledger, since)
             };
-            let applier = DeltaApplier::open(settings, storage, &layout.partitioning, |schema| Ok(schema.to_arrow().as_ref().clone()))
+            let applier = DeltaApplier::open(settings, storage, &layout.partitioning)
                 .await
                 .map_err(|error| WorkerError::Sink { sink: sink.name.clone(), what: error.to_string() })?;
             appliers.push((sink.name.clone(), Box::new(applier)));

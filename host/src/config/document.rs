@@ -5,7 +5,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Location, Spanned, UserMessageFormatter};
+use serde_saphyr::{Location, NonFiniteFloatPolicy, Spanned, UserMessageFormatter};
 
 use super::error::{DocumentPath, Position, Problem, Segment};
 
@@ -53,7 +53,12 @@ pub struct Key {
 
 impl Node {
     pub fn parse(text: &str) -> Result<Self, Problem> {
-        let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+        // What a scalar means is decided later: `1e999` may be text.
+        let options = serde_saphyr::options! {
+            strict_booleans: true,
+            with_snippet: false,
+            non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        };
         let parsed: Spanned<Parsed> =
             serde_saphyr::from_str_with_options(text, options).map_err(|error| Problem {
                 path: DocumentPath::default(),
@@ -241,7 +246,7 @@ mod tests {
 
     #[test]
     fn scalars_keep_their_spelling_and_their_quoting() {
-        let text = "a: 1.10\nb: '1.10'\nc: 0x1F\nd: true\ne: yes\nf: |\n  one\n  two\ng: 1e400x\nh: ~\ni: 123456789012345678901234567890\nü: \"ß\"\nj: 007\nk: |-\n  5\nl: >\n  ${X}\nm: ${X}\nn: '${X}'\no: |-\n  ${X}\n";
+        let text = "a: 1.10\nb: '1.10'\nc: 0x1F\nd: true\ne: yes\nf: |\n  one\n  two\ng: 1e400\nh: ~\ni: 123456789012345678901234567890\nü: \"ß\"\nj: 007\nk: |-\n  5\nl: >\n  ${X}\nm: ${X}\nn: '${X}'\no: |-\n  ${X}\n";
         let node = Node::parse(text).unwrap();
         assert_eq!(scalar(&node, "a"), ("1.10", true));
         assert_eq!(scalar(&node, "b"), ("1.10", false));
@@ -249,6 +254,7 @@ mod tests {
         assert_eq!(scalar(&node, "d"), ("true", true));
         assert_eq!(scalar(&node, "e"), ("yes", true));
         assert_eq!(scalar(&node, "f"), ("one\ntwo\n", false));
+        assert_eq!(scalar(&node, "g"), ("1e400", true));
         assert_eq!(scalar(&node, "i"), ("123456789012345678901234567890", true));
         assert_eq!(scalar(&node, "j"), ("007", true));
         assert_eq!(scalar(&node, "k"), ("5", false));

@@ -158,7 +158,8 @@ mod tests {
     fn a_directory_that_others_write_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        let refused = CodeCache::open(directory.path().to_owned(), &wasmtime::Engine::default()).err().unwrap();
+        let refused =
+            CodeCache::open(directory.path().to_owned(), &wasmtime::Engine::default()).err().unwrap();
         assert!(refused.to_string().contains("chmod go-w"), "{refused}");
     }
 }

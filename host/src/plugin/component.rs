@@ -15,7 +15,7 @@ use super::error::PluginError;
 use super::guest::{self, Guest};
 use super::instance::Instance;
 use super::limits::Limits;
-use super::text::{is_plain_name, sanitised};
+use super::text::sanitised;
 
 const MAX_FILE: u64 = 128 << 20;
 const MAX_NAME: usize = 64;
@@ -111,8 +111,11 @@ impl Engine {
         let contract = |what: String| PluginError::Contract { path: path.to_owned(), what };
         let exports = offer.exports(&pre).map_err(contract)?;
         let description = ask(&pre, &exports).map_err(contract)?;
-        if !is_plain_name(&description.name, MAX_NAME) {
-            return Err(contract(format!("it has no plain name: {:?}", sanitised(&description.name, MAX_NAME))));
+        if !is_name(&description.name) {
+            let name = sanitised(&description.name, MAX_NAME);
+            return Err(contract(format!(
+                "its name {name:?} is not lower-case letters, digits, `-` and `_`"
+            )));
         }
         Ok(Arc::new(Plugin {
             name: description.name.into(),
@@ -200,7 +203,8 @@ impl Offer {
                         (a core module without its component type exports nothing)"
                 .to_owned());
         }
-        let unlike = |error: wasmtime::Error| format!("its interfaces are not those of the contract: {error:#}");
+        let unlike =
+            |error: wasmtime::Error| format!("its interfaces are not those of the contract: {error:#}");
         let logic = match (self.transform, self.aggregate) {
             (true, false) => LogicIndices::Transform(transform::GuestIndices::new(pre).map_err(unlike)?),
             (false, true) if self.state => {
@@ -242,7 +246,10 @@ fn link(
     });
     linked.map_err(|error| PluginError::Contract {
         path: path.to_owned(),
-        what: format!("its imports are not those of the contract: {}", sanitised(&format!("{error:#}"), 1024)),
+        what: format!(
+            "its imports are not those of the contract: {}",
+            sanitised(&format!("{error:#}"), 1024)
+        ),
     })
 }
 
@@ -263,9 +270,14 @@ fn fixed_hash_seed(
 fn ask(pre: &InstancePre<Guest>, exports: &Exports) -> Result<describe::Description, String> {
     let limits = Limits { output_bytes: 1 << 20, ..Limits::default() };
     let guest = Guest::new("".into(), "describe".into(), limits.clone());
-    let mut instance =
-        Instance::start(pre, exports, guest, &limits, Duration::from_secs(10)).map_err(|fault| fault.to_string())?;
+    let mut instance = Instance::start(pre, exports, guest, &limits, Duration::from_secs(10))
+        .map_err(|fault| fault.to_string())?;
     instance.describe(limits.cpu).map_err(|fault| format!("it cannot describe itself: {fault}"))
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+    !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(allowed)
 }
 
 fn config_schema(text: &str) -> Result<serde_json::Value, String> {

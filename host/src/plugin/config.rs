@@ -1,10 +1,14 @@
 //! A step's configuration against the JSON Schema that its plugin gives. The schema is untrusted: it may
 //! not reach out, match slowly or recurse for ever.
 
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
 
+use super::text::sanitised;
+
 const MAX_ERRORS: usize = 8;
+const MAX_IN_PLACE_DEPTH: usize = 64;
+const MAX_IN_PLACE_PATHS: usize = 1024;
 
 /// Whether `schema` is a JSON Schema that this host can use.
 pub(super) fn check_schema(schema: &Value) -> Result<(), String> {
@@ -34,14 +38,12 @@ pub(super) fn check(schema: &Value, config: &Value) -> Result<(), String> {
 fn validator(schema: &Value) -> Result<Validator, String> {
     refuse_circles(schema)?;
     jsonschema::options()
+        .with_draft(Draft::Draft202012)
         .offline()
         .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
         .build(schema)
         .map_err(|error| format!("the schema of its configuration is not sound: {error}"))
 }
-
-const MAX_IN_PLACE_DEPTH: usize = 64;
-const MAX_IN_PLACE_PATHS: usize = 1024;
 
 /// Refuses schemas that apply to one value without end, or too often: the validator would run out of stack
 /// or of time. Recursion that goes down into the value is fine.
@@ -76,13 +78,17 @@ fn follow(root: &Value, at: &Value, depth: usize, paths: &mut usize) -> Result<(
                     return Err(format!(
                         "the schema of its configuration refers to {:?}: only references to a place in the \
                          same document are supported",
-                        super::text::sanitised(reference, 128)
+                        sanitised(reference, 128)
                     ));
                 };
                 follow(root, target, depth + 1, paths)?;
             }
-            ("$id" | "$anchor" | "$dynamicRef" | "$recursiveRef", Value::String(_)) if depth > 0 || keyword != "$id" => {
-                return Err(format!("the schema of its configuration uses `{keyword}`, which is not supported"));
+            // An `$id` further down would change what references mean.
+            ("$id", Value::String(_)) if std::ptr::eq(root, at) => {}
+            ("$id" | "$anchor" | "$dynamicAnchor" | "$dynamicRef", Value::String(_)) => {
+                return Err(format!(
+                    "the schema of its configuration uses `{keyword}`, which is not supported"
+                ));
             }
             ("allOf" | "anyOf" | "oneOf", Value::Array(all)) => {
                 for one in all {
@@ -90,7 +96,7 @@ fn follow(root: &Value, at: &Value, depth: usize, paths: &mut usize) -> Result<(
                 }
             }
             ("not" | "if" | "then" | "else", one) => follow(root, one, depth + 1, paths)?,
-            ("dependentSchemas", Value::Object(all)) => {
+            ("dependentSchemas" | "dependencies", Value::Object(all)) => {
                 for one in all.values() {
                     follow(root, one, depth + 1, paths)?;
                 }
@@ -149,6 +155,8 @@ mod tests {
             json!({"$ref": "https://example.com/schema.json"}),
             json!({"$ref": "file:///etc/passwd"}),
             json!({"$dynamicRef": "#x"}),
+            json!({"dependencies": {"a": {"$ref": "#"}}}),
+            json!({"$defs": {"a": {"$id": "https://example.com/a", "$ref": "#"}}}),
             json!({"$defs": doubling, "$ref": "#/$defs/d0"}),
             json!({"pattern": "(a{1000}){1000}"}),
             json!(["not a schema"]),

@@ -48,8 +48,12 @@ impl Engine {
             wasmtime::Engine::new(&config())
         });
         let wasm = wasm.map_err(|error| PluginError::Engine(format!("{error:#}")))?;
-        let cache =
-            settings.cache.clone().map(|directory| CodeCache::open(directory, &wasm)).transpose()?.map(Arc::new);
+        let cache = settings
+            .cache
+            .clone()
+            .map(|directory| CodeCache::open(directory, &wasm))
+            .transpose()?
+            .map(Arc::new);
         let ticker = Arc::new(Ticker::start(wasm.clone())?);
         Ok(Self { wasm, cache, ticker })
     }

@@ -2,6 +2,7 @@
 //! plugin that logs too much loses messages, not its batch.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use wasmtime::component::{Linker, WasmStr};
 
 use super::bindings::log::Level;
 use super::limits::{Limits, Meter};
-use super::text::{is_plain_name, sanitised};
+use super::text::{is_metric_name, sanitised};
 
 const MAX_METRIC_NAME: usize = 64;
 
@@ -75,8 +76,8 @@ impl Guest {
         may
     }
 
+    /// The message is cut to what may be logged already.
     fn log(&mut self, level: Level, message: &str) {
-        let message = sanitised(message, self.log_bytes);
         self.log_bytes = self.log_bytes.saturating_sub(message.len());
         self.log_lines = self.log_lines.saturating_sub(1);
         let (layer, step) = (&*self.layer, &*self.step);
@@ -88,15 +89,17 @@ impl Guest {
         }
     }
 
-    fn record(&mut self, name: &str, metric: Metric) {
-        let names = self.metrics.len();
-        let recorded = match self.metrics.get_mut(name) {
-            Some(known) => known.record(metric),
-            None if names < self.limits.metric_names && is_plain_name(name, MAX_METRIC_NAME) => {
-                self.metrics.insert(name.to_owned(), metric).is_none()
+    /// `name` is none where it was not fit.
+    fn record(&mut self, name: Option<String>, metric: Metric) {
+        let may_grow = self.metrics.len() < self.limits.metric_names;
+        let recorded = name.is_some_and(|name| match self.metrics.entry(name) {
+            Entry::Occupied(mut known) => known.get_mut().record(metric),
+            Entry::Vacant(free) if may_grow => {
+                free.insert(metric);
+                true
             }
-            None => false,
-        };
+            Entry::Vacant(_) => false,
+        });
         self.ignored += u64::from(!recorded);
     }
 }
@@ -121,15 +124,16 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "log",
         |mut context: Context<'_>, (level, message): (Level, WasmStr)| {
             if context.data_mut().may_log() {
-                let message = message.to_str(&context)?.into_owned();
+                let message = sanitised(&message.to_str(&context)?, context.data().log_bytes);
                 context.data_mut().log(level, &message);
             }
             Ok(())
         },
     )?;
     let record = |mut context: Context<'_>, name: WasmStr, metric| -> wasmtime::Result<()> {
-        let name = name.to_str(&context)?.into_owned();
-        context.data_mut().record(&name, metric);
+        let name = name.to_str(&context)?;
+        let name = is_metric_name(&name, MAX_METRIC_NAME).then(|| name.into_owned());
+        context.data_mut().record(name, metric);
         Ok(())
     };
     let mut metrics = linker.instance("sluicebox:plugin/metrics@0.1.0")?;
@@ -169,12 +173,12 @@ mod tests {
     #[test]
     fn invented_metric_names_are_bounded() {
         let mut guest = guest();
-        guest.record("seen", Metric::Count(u64::MAX));
-        guest.record("seen", Metric::Count(1));
-        guest.record("seen", Metric::Gauge(1.0));
-        guest.record("no{such=\"name\"}", Metric::Count(1));
-        guest.record("load", Metric::Gauge(0.5));
-        guest.record("third", Metric::Count(1));
+        guest.record(Some("seen".to_owned()), Metric::Count(u64::MAX));
+        guest.record(Some("seen".to_owned()), Metric::Count(1));
+        guest.record(Some("seen".to_owned()), Metric::Gauge(1.0));
+        guest.record(None, Metric::Count(1));
+        guest.record(Some("load".to_owned()), Metric::Gauge(0.5));
+        guest.record(Some("third".to_owned()), Metric::Count(1));
         assert_eq!(guest.ignored, 3);
         let expected: [(String, Metric); 2] =
             [("load".into(), Metric::Gauge(0.5)), ("seen".into(), Metric::Count(u64::MAX))];

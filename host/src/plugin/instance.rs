@@ -61,28 +61,30 @@ impl Instance {
             })
         });
         store.data_mut().start_call(cpu);
-        let started = pre.instantiate(&mut store).and_then(|instance| {
-            let describe = exports.describe.load(&mut store, &instance)?;
-            let logic = match &exports.logic {
-                LogicIndices::Transform(indices) => Logic::Transform(indices.load(&mut store, &instance)?),
-                LogicIndices::Aggregate(indices) => Logic::Aggregate(indices.load(&mut store, &instance)?),
-            };
-            let state = exports.state.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?;
-            Ok((describe, logic, state))
-        });
+        let instance = pre.instantiate(&mut store);
         store.data_mut().end_call();
-        match started {
-            Ok((describe, logic, state)) => {
-                Ok(Self { store, describe, logic, state, output_bytes: limits.output_bytes })
+        let instance = instance.map_err(|error| {
+            Fault::Instantiate(match error.is::<PoolConcurrencyLimitError>() {
+                true => format!("{error:#}; raise the engine's `max_instances`"),
+                false => classify(&store, &error, limits.output_bytes).to_string(),
+            })
+        })?;
+        let unlike = |error: wasmtime::Error| {
+            let error = sanitised(&format!("{error:#}"), MAX_MESSAGE);
+            Fault::Instantiate(format!("its functions are not those of the contract: {error}"))
+        };
+        let describe = exports.describe.load(&mut store, &instance).map_err(unlike)?;
+        let logic = match &exports.logic {
+            LogicIndices::Transform(indices) => {
+                Logic::Transform(indices.load(&mut store, &instance).map_err(unlike)?)
             }
-            Err(error) if error.is::<PoolConcurrencyLimitError>() => {
-                Err(Fault::Instantiate(format!("{error:#}; raise the engine's `max_instances`")))
+            LogicIndices::Aggregate(indices) => {
+                Logic::Aggregate(indices.load(&mut store, &instance).map_err(unlike)?)
             }
-            Err(error) => {
-                let what = classify(&store, &error, limits.output_bytes);
-                Err(Fault::Instantiate(what.to_string()))
-            }
-        }
+        };
+        let state = exports.state.as_ref().map(|indices| indices.load(&mut store, &instance));
+        let state = state.transpose().map_err(unlike)?;
+        Ok(Self { store, describe, logic, state, output_bytes: limits.output_bytes })
     }
 
     pub fn describe(&mut self, cpu: Duration) -> Result<describe::Description, Fault> {
@@ -125,7 +127,8 @@ impl Instance {
             }
             Logic::Aggregate(guest) => {
                 let guest = guest.clone();
-                self.call(cpu, |store| guest.call_update(store, batch, watermark)).map(StatedOutcome::Aggregate)
+                self.call(cpu, |store| guest.call_update(store, batch, watermark))
+                    .map(StatedOutcome::Aggregate)
             }
         }
     }
@@ -140,7 +143,12 @@ impl Instance {
         self.call(cpu, |store| state.call_changes(store))
     }
 
-    pub fn state_restore(&mut self, cpu: Duration, rows: usize, columns: &[LoweredColumn]) -> Result<(), Fault> {
+    pub fn state_restore(
+        &mut self,
+        cpu: Duration,
+        rows: usize,
+        columns: &[LoweredColumn],
+    ) -> Result<(), Fault> {
         let state = self.state()?;
         let columns: Vec<_> = columns.iter().map(LoweredColumn::param).collect();
         let batch = batch_param(rows, &columns)?;
@@ -181,7 +189,8 @@ fn batch_param<'a>(
     rows: usize,
     columns: &'a [types::ColumnParam<'a>],
 ) -> Result<types::BatchParam<'a>, Fault> {
-    let rows = u32::try_from(rows).map_err(|_| Fault::Malformed(format!("a batch cannot have {rows} rows")))?;
+    let rows =
+        u32::try_from(rows).map_err(|_| Fault::Malformed(format!("a batch cannot have {rows} rows")))?;
     Ok(types::BatchParam { rows, columns })
 }
 

@@ -109,7 +109,8 @@ fn lift_values(
             let (offsets, length) = lift_offsets(offsets, rows)?;
             let values = lift_column(item, length, columns)?;
             Arc::new(
-                ListArray::try_new(item.clone(), offsets, values, nulls).map_err(|error| error.to_string())?,
+                ListArray::try_new(item.clone(), offsets, values, nulls)
+                    .map_err(|error| error.to_string())?,
             )
         }
         (DataType::Map(entries, sorted), From::Offsets(offsets)) => {
@@ -198,10 +199,10 @@ fn lift_byte_strings(
     rows: usize,
 ) -> Result<(OffsetBuffer<i32>, Buffer), String> {
     let (offsets, last) = lift_offsets(strings.offsets, rows)?;
-    if last > strings.data.len() {
-        return Err(format!("its offsets reach {last}, past its {} bytes of data", strings.data.len()));
+    if last != strings.data.len() {
+        return Err(format!("its offsets end at {last}, its data at {}", strings.data.len()));
     }
-    Ok((offsets, Buffer::from_vec(strings.data).slice_with_length(0, last)))
+    Ok((offsets, Buffer::from_vec(strings.data)))
 }
 
 pub(super) fn lift_strings(

@@ -17,6 +17,8 @@ mod limits;
 mod lower;
 mod outcome;
 mod plan;
+#[cfg(test)]
+mod round_trip;
 mod rows;
 mod schema;
 mod search;

@@ -33,7 +33,7 @@ pub struct Rejected {
 #[derive(Debug)]
 pub(super) struct Outcome {
     rows: usize,
-    /// `None` keeps what is not rejected.
+    /// Of those that are not rejected; `None` keeps all of them.
     keep: Option<BooleanBuffer>,
     rejections: Rejections,
     /// The plugin's columns, or its new rows.
@@ -55,19 +55,22 @@ impl Outcome {
             StatedOutcome::Aggregate(emission) => (None, emission.rejected, emission.batch),
         };
         let rejections = rejected
-            .map_or_else(|| Ok(Rejections::none()), |stated| Rejections::check(stated, rows, plan.rules.len()))
+            .map_or_else(
+                || Ok(Rejections::none()),
+                |stated| Rejections::check(stated, rows, plan.rules.len()),
+            )
             .map_err(|what| format!("rejections: {what}"))?;
-        let keep = keep.map(|bits| lift_bits(bits, rows)).transpose().map_err(|what| format!("keep: {what}"))?;
-        if let Some(keep) = &keep
-            && let Some(row) = rejections.rows.iter().find(|row| keep.value(**row as usize))
-        {
-            return Err(format!("row {row} is both kept and rejected"));
-        }
+        let keep =
+            keep.map(|bits| lift_bits(bits, rows)).transpose().map_err(|what| format!("keep: {what}"))?;
         let made = match (&plan.output, batch) {
             (Output::Select, None) => None,
-            (Output::Select, Some(_)) => return Err("it gives columns, though it only selects rows".to_owned()),
+            (Output::Select, Some(_)) => {
+                return Err("it gives columns, though it only selects rows".to_owned());
+            }
             (Output::Columns { made, .. }, None) if made.fields().is_empty() => None,
-            (Output::Columns { .. }, None) => return Err("it does not give the columns of its plan".to_owned()),
+            (Output::Columns { .. }, None) => {
+                return Err("it does not give the columns of its plan".to_owned());
+            }
             (Output::Columns { made, .. }, Some(batch)) => {
                 let found = batch.rows as usize;
                 if found != rows {
@@ -96,7 +99,8 @@ impl Outcome {
             rejections.rules.extend(&piece.rejections.rules);
             start += piece.rows as u32;
         }
-        let reasons: Vec<&dyn Array> = pieces.iter().map(|piece| &piece.rejections.reasons as &dyn Array).collect();
+        let reasons: Vec<&dyn Array> =
+            pieces.iter().map(|piece| &piece.rejections.reasons as &dyn Array).collect();
         if !reasons.is_empty() {
             rejections.reasons = StringArray::from(concat(&reasons)?.to_data());
         }
@@ -145,16 +149,20 @@ impl Outcome {
     }
 
     fn kept(&self) -> BooleanBuffer {
-        match &self.keep {
-            Some(keep) => keep.clone(),
-            None if self.rejections.rows.is_empty() => BooleanBuffer::new_set(self.rows),
-            None => !&self.rejections.mask(self.rows),
+        let keep = self.keep.clone().unwrap_or_else(|| BooleanBuffer::new_set(self.rows));
+        if self.rejections.rows.is_empty() {
+            return keep;
         }
+        &keep & &!&self.rejections.mask(self.rows)
     }
 }
 
 /// One after the other; where there is none, empty columns.
-fn concatenated(schema: &SchemaRef, batches: &[&RecordBatch], rows: usize) -> Result<RecordBatch, ArrowError> {
+fn concatenated(
+    schema: &SchemaRef,
+    batches: &[&RecordBatch],
+    rows: usize,
+) -> Result<RecordBatch, ArrowError> {
     let arrays = (0..schema.fields().len()).map(|index| {
         let arrays: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(index).as_ref()).collect();
         if arrays.is_empty() {

@@ -9,7 +9,7 @@ use super::bindings::{transform, types};
 use super::instance::StatedPlan;
 use super::rows::ColumnSource;
 use super::schema::{HOST_COLUMNS, from_contract, is_supported};
-use super::text::{is_plain_name, sanitised};
+use super::text::{is_metric_name, sanitised};
 
 const MAX_RULES: usize = 256;
 const MAX_RULE_NAME: usize = 64;
@@ -58,7 +58,9 @@ fn check_reads(names: Vec<String>, input: &Schema) -> Result<Vec<usize>, String>
     let mut reads = Vec::new();
     for name in names {
         let shown = sanitised(&name, 256);
-        let index = input.index_of(&name).map_err(|_| format!("it reads the column `{shown}`, which is not there"))?;
+        let index = input
+            .index_of(&name)
+            .map_err(|_| format!("it reads the column `{shown}`, which is not there"))?;
         let data_type = input.field(index).data_type();
         if !is_supported(data_type) {
             return Err(format!("it reads the column `{shown}`, whose type {data_type} plugins cannot get"));
@@ -77,10 +79,10 @@ fn check_rules(rules: Vec<String>) -> Result<Vec<Arc<str>>, String> {
     }
     let mut seen = HashSet::new();
     for rule in &rules {
-        if !is_plain_name(rule, MAX_RULE_NAME) {
+        if !is_metric_name(rule, MAX_RULE_NAME) {
             return Err(format!(
-                "its rule {:?} is not a plain name: a letter, then letters, digits, `_`, `-`, `.`, at most \
-                 {MAX_RULE_NAME} bytes",
+                "its rule {:?} is not fit for a metric: lower-case letters, digits and `_`, at most {MAX_RULE_NAME} \
+                 bytes",
                 sanitised(rule, MAX_RULE_NAME)
             ));
         }
@@ -206,8 +208,8 @@ mod tests {
             (&["a", "a"], &[], transform::Output::Select, "twice"),
             (&["large"], &[], transform::Output::Select, "plugins cannot get"),
             (&[], &["r", "r"], transform::Output::Select, "two rules"),
-            (&[], &["r\n"], transform::Output::Select, "plain name"),
-            (&[], &[&long], transform::Output::Select, "plain name"),
+            (&[], &["r\n"], transform::Output::Select, "fit for a metric"),
+            (&[], &[&long], transform::Output::Select, "fit for a metric"),
             (&[], &[], changes(&["_offset"], &[]), "only the host"),
             (&[], &[], changes(&[], &["_offset"]), "the host needs"),
             (&[], &[], changes(&["c", "c"], &[]), "twice"),

@@ -1,7 +1,6 @@
 //! The rows of a task between steps.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::buffer::BooleanBuffer;
@@ -157,13 +156,15 @@ impl std::fmt::Debug for Rows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rows")
             .field("rows", &self.count)
-            .field("schema", &Arc::as_ref(&self.schema))
+            .field("schema", &self.schema)
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arrow::array::{Array, AsArray, Int64Array, StringArray};
     use arrow::compute::filter_record_batch;
     use arrow::datatypes::{DataType, Field, Int64Type, Schema};

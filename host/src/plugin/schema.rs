@@ -42,12 +42,7 @@ fn flatten<'a>(field: &'a Field, flat: &mut Vec<types::FieldParam<'a>>) {
     };
     let Some(kind) = kind(field.data_type()) else { return };
     let count = u32::try_from(children.len()).unwrap_or(u32::MAX);
-    flat.push(types::FieldParam {
-        name: field.name(),
-        kind,
-        nullable: field.is_nullable(),
-        children: count,
-    });
+    flat.push(types::FieldParam { name: field.name(), kind, nullable: field.is_nullable(), children: count });
     for child in children {
         flatten(child, flat);
     }

@@ -71,7 +71,8 @@ impl Step {
             }
             if thread_cpu_time().saturating_sub(started) > self.limits.search_cpu && !pending.is_empty() {
                 let failed = found.failed.len();
-                let last = found.failed.last().map_or_else(String::new, |(_, fault)| format!("; the last: {fault}"));
+                let last =
+                    found.failed.last().map_or_else(String::new, |(_, fault)| format!("; the last: {fault}"));
                 return Err(self.refused(format!(
                     "finding the rows that break it took more than {} s of CPU time in a batch of {total} rows, \
                      {failed} found{last}",
@@ -88,7 +89,8 @@ impl Step {
         range: &Range<usize>,
         total: usize,
     ) -> Result<Outcome, Fault> {
-        let piece: Vec<ArrayRef> = columns.iter().map(|column| column.slice(range.start, range.len())).collect();
+        let piece: Vec<ArrayRef> =
+            columns.iter().map(|column| column.slice(range.start, range.len())).collect();
         // A piece that is slow for its size is only split further: a single row gets all the time there is.
         let share = self.limits.cpu.mul_f64(range.len() as f64 / total as f64).max(LEAST_CPU);
         let cpu = if range.len() == 1 { self.limits.cpu } else { share.min(self.limits.cpu) };

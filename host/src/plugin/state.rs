@@ -41,7 +41,8 @@ impl Step {
 
     /// Puts rows of [`StateLayout::row`] back, after [`reset`](Self::reset). May be called several times.
     pub fn restore(&mut self, upserts: &RecordBatch) -> Result<(), StepError> {
-        let fits = self.layout.as_ref().is_some_and(|layout| layout.row().fields() == upserts.schema_ref().fields());
+        let fits =
+            self.layout.as_ref().is_some_and(|layout| layout.row().fields() == upserts.schema_ref().fields());
         if !fits {
             return Err(self.refused("the kept state is not laid out as the plugin lays it out".to_owned()));
         }

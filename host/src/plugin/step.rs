@@ -126,7 +126,8 @@ impl Step {
         let count = rows.num_rows();
         let columns: Vec<ArrayRef> = self.plan.reads.iter().map(|index| rows.column_at(*index)).collect();
         if count == 0 && self.plugin.kind() == PluginKind::Transform {
-            let none = Outcome::joined(Vec::new(), &self.plan).map_err(|error| self.refused(error.to_string()))?;
+            let none =
+                Outcome::joined(Vec::new(), &self.plan).map_err(|error| self.refused(error.to_string()))?;
             return Ok(self.finish(none, rows));
         }
         match self.process(&columns, count, watermark, self.limits.cpu) {
@@ -163,8 +164,9 @@ impl Step {
     ) -> Result<Outcome, Fault> {
         let instance = self.live_instance()?;
         let stated = instance.process(cpu, rows, &lower(columns), watermark);
-        let outcome = stated
-            .and_then(|stated| Outcome::check(stated, rows, &self.plan, &self.limits).map_err(Fault::Malformed));
+        let outcome = stated.and_then(|stated| {
+            Outcome::check(stated, rows, &self.plan, &self.limits).map_err(Fault::Malformed)
+        });
         self.drop_instance_after(outcome)
     }
 
@@ -219,7 +221,8 @@ fn agree(
     guest.metrics = metrics;
     let mut instance = Instance::start(&plugin.pre, &plugin.exports, guest, limits, limits.cpu)?;
     let stated = instance.open(limits.cpu, config, &schema::to_contract(input.fields())).map_err(in_open)?;
-    let plan = Plan::check(stated, input).map_err(|what| Fault::Schema(format!("its plan is not sound: {what}")))?;
+    let plan =
+        Plan::check(stated, input).map_err(|what| Fault::Schema(format!("its plan is not sound: {what}")))?;
     let layout = match plugin.is_stateful() {
         true => Some(
             instance

@@ -14,11 +14,11 @@ pub(super) fn sanitised(text: &str, limit: usize) -> String {
     clean
 }
 
-/// A name fit for a metric, a rule or a plugin: starts with a letter, then letters, digits and `_ - .`.
-pub(super) fn is_plain_name(name: &str, limit: usize) -> bool {
+/// A name fit for a metric: a lower-case letter, then lower-case letters, digits and `_`.
+pub(super) fn is_metric_name(name: &str, limit: usize) -> bool {
     name.len() <= limit
-        && name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 #[cfg(test)]
@@ -32,11 +32,11 @@ mod tests {
     }
 
     #[test]
-    fn plain_names() {
-        assert!(is_plain_name("range.temperature_c", 64));
-        for bad in ["", "1a", "a b", "a{x=\"1\"}", "é"] {
-            assert!(!is_plain_name(bad, 64), "{bad}");
+    fn metric_names() {
+        assert!(is_metric_name("range_celsius_2", 64));
+        for bad in ["", "1a", "_a", "A", "a b", "a-b", "a{x=\"1\"}", "é"] {
+            assert!(!is_metric_name(bad, 64), "{bad}");
         }
-        assert!(!is_plain_name("aaaa", 3));
+        assert!(!is_metric_name("aaaa", 3));
     }
 }

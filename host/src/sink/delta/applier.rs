@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
 use async_trait::async_trait;
 use chrono::Utc;
 use deltalake_core::kernel::{Action, Metadata, MetadataExt, StructType};
@@ -14,15 +13,11 @@ use super::guard::Guard;
 use super::log::{Commit, News, Put, State, TableLog};
 use super::opening::{Opening, check_opened};
 use super::schema::{delta_schema, grow, table_type};
-use super::{DeltaSettings, DeltaStorage, Partitioning, TableSeen, actions, application_id};
-use crate::ledger::entry::{Body, DataFile, Entry, EntryNumber, SinkEntry};
-use crate::schema::RecordSchema;
+use super::{DeltaSettings, DeltaStorage, Partitioning, actions, application_id};
+use crate::ledger::entry::{Body, DataFile, Entry, EntryNumber, SinkEntry, SinkRecord, TableVersion};
 use crate::sink::{Applied, SinkApplier, SinkError, SinkMark};
 
 const CHECKS_AT_ONCE: usize = 16;
-
-/// Reads the textual types of an entry's schema into Arrow's.
-pub type SchemaReader = fn(&RecordSchema) -> Result<Schema, String>;
 
 /// Applies entries to a Delta table: all files of a call, the schema that they need and the mark in one commit.
 pub struct DeltaApplier {
@@ -30,7 +25,6 @@ pub struct DeltaApplier {
     log: TableLog,
     files: Arc<dyn ObjectStore>,
     guard: Guard,
-    read_schema: SchemaReader,
     /// The newest layout of rows that entries of this sink may have.
     rows: StructType,
     state: State,
@@ -44,7 +38,6 @@ impl DeltaApplier {
         settings: DeltaSettings,
         storage: &DeltaStorage,
         partitioning: &Partitioning,
-        read_schema: SchemaReader,
     ) -> Result<Self, SinkError> {
         let log = TableLog::new(storage, application_id(&settings.pipeline, &settings.sink));
         let partition_by = partitioning.columns().map(str::to_owned).collect();
@@ -59,19 +52,14 @@ impl DeltaApplier {
             settings,
             log,
             guard,
-            read_schema,
             rows,
             state,
         })
     }
 
-    /// What an entry records of the table, as of the last call of `open`, `mark` or `apply`.
-    pub fn seen(&self) -> TableSeen {
-        TableSeen {
-            table_id: self.state.metadata.id().to_owned(),
-            version: self.state.version,
-            mark: self.number(),
-        }
+    /// The table as of the last call of `open`, `mark` or `apply`.
+    fn record(&self) -> SinkRecord {
+        SinkRecord { mark: self.number(), table: self.table() }
     }
 
     fn number(&self) -> EntryNumber {
@@ -102,7 +90,7 @@ impl DeltaApplier {
             );
         }
         let state = self.log.load().await?;
-        self.guard.check_not_backwards(&self.seen(), &state)?;
+        self.guard.check_not_backwards(&self.record(), &state)?;
         check_opened(&self.log, &self.guard, &state, self.state.version).await?;
         self.state = state;
         Ok(())
@@ -142,12 +130,11 @@ impl DeltaApplier {
         for (entry, part) in entries {
             let Some(schema) = &part.schema else { continue };
             let number = entry.number;
-            let refused = |error: String| format!("the schema of entry {number}: {error}");
-            let schema = (self.read_schema)(schema).or_else(|error| self.guard.refuse(&refused(error)))?;
-            let schema = delta_schema(&schema)
+            let schema = delta_schema(&schema.to_arrow())
                 .and_then(|schema| table_type(&schema))
                 .and_then(|schema| grow(&rows, &schema));
-            rows = schema.or_else(|error| self.guard.refuse(&refused(error.to_string())))?;
+            rows = schema
+                .or_else(|error| self.guard.refuse(&format!("the schema of entry {number}: {error}")))?;
         }
         Ok(rows)
     }
@@ -174,8 +161,19 @@ impl DeltaApplier {
 
 #[async_trait]
 impl SinkApplier for DeltaApplier {
+    fn recorded(&mut self, record: &SinkRecord) {
+        self.settings.record = Some(record.clone());
+    }
+
+    fn table(&self) -> TableVersion {
+        TableVersion { id: Some(self.state.metadata.id().to_owned()), version: Some(self.state.version) }
+    }
+
     async fn mark(&mut self) -> Result<SinkMark, SinkError> {
         self.refresh().await?;
+        if let Some(record) = &self.settings.record {
+            self.guard.check_not_backwards(record, &self.state)?;
+        }
         Ok(SinkMark { number: self.number(), ledger: self.settings.ledger })
     }
 
@@ -188,6 +186,9 @@ impl SinkApplier for DeltaApplier {
             .iter()
             .filter_map(|entry| Some((entry.as_ref(), part(entry, &self.settings.sink)?)))
             .collect();
+        for (entry, part) in &parts {
+            self.guard.check_partitions(entry.number, &part.files)?;
+        }
         self.check_files(&parts).await?;
         let rows = self.newest_rows(&parts)?;
         let version = self.state.version + 1;

@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::log::{Commit, State, ledger_of, operation_of};
 use super::schema::grow;
-use super::{DeltaSettings, TableSeen, ledger_property};
+use super::{DeltaSettings, ledger_property};
+use crate::ledger::entry::{DataFile, EntryNumber, SinkRecord};
 use crate::sink::SinkError;
 
 const RETENTION: &str = "delta.setTransactionRetentionDuration";
@@ -133,6 +134,19 @@ impl Guard {
         grow(&table, rows).or_else(|error| self.refuse(&error.to_string()))
     }
 
+    /// Files lie where the partition columns were when they were written, which may have changed since.
+    pub fn check_partitions(&self, number: EntryNumber, files: &[DataFile]) -> Result<(), SinkError> {
+        let fits =
+            |file: &&DataFile| file.partition_values.iter().map(|(column, _)| column).eq(&self.partition_by);
+        match files.iter().find(|file| !fits(file)) {
+            None => Ok(()),
+            Some(file) => self.refuse(&format!(
+                "file `{}` of entry {number} is not partitioned by {:?}, as the table is; let the pipeline apply all entries before `partition_by` is changed",
+                file.path, self.partition_by
+            )),
+        }
+    }
+
     pub fn schema_of(&self, metadata: &Metadata) -> Result<StructType, SinkError> {
         metadata
             .parse_schema()
@@ -222,17 +236,18 @@ impl Guard {
     }
 
     /// Compares the table with what was last known of it.
-    pub fn check_not_backwards(&self, seen: &TableSeen, state: &State) -> Result<(), SinkError> {
-        self.check_same_table(&seen.table_id, state.metadata.id())?;
-        let mark = state.mark.unwrap_or(-1);
-        let seen_mark = i64::try_from(seen.mark).unwrap_or(i64::MAX);
-        if state.version >= seen.version && mark >= seen_mark {
+    pub fn check_not_backwards(&self, record: &SinkRecord, state: &State) -> Result<(), SinkError> {
+        if let Some(known) = &record.table.id {
+            self.check_same_table(known, state.metadata.id())?;
+        }
+        let version = record.table.version.unwrap_or_default();
+        let mark = state.mark.and_then(|mark| u64::try_from(mark).ok()).unwrap_or_default();
+        if state.version >= version && mark >= record.mark {
             return Ok(());
         }
         self.refuse(&format!(
-            "the table went backwards: it was at version {} with the mark {}, and is now at version {} with the mark {mark}; {}",
-            seen.version,
-            seen.mark,
+            "the table went backwards: it was at version {version} with the mark {}, and is now at version {} with the mark {mark}; {}",
+            record.mark,
             state.version,
             self.way_on()
         ))

@@ -20,14 +20,14 @@ use object_store::{
 const STORE: &str = "local disk";
 
 /// The whole file system; paths are absolute without their first slash.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct DurableLocal {
     files: Arc<LocalFileSystem>,
 }
 
 impl DurableLocal {
     pub fn new() -> Self {
-        Self { files: Arc::new(LocalFileSystem::new()) }
+        Self::default()
     }
 }
 

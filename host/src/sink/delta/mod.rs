@@ -40,19 +40,18 @@ use std::sync::Arc;
 
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, logstore_for, logstore_with};
 use object_store::ObjectStore;
-use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
-pub use self::applier::{DeltaApplier, SchemaReader};
-pub use self::local::DurableLocal;
+pub use self::applier::DeltaApplier;
 pub use self::inspect::{ActiveFile, TableView, inspect};
+pub use self::local::DurableLocal;
 pub use self::partition::{PartitionSettings, Partitioning};
 pub use self::schema::delta_schema;
 pub use self::upload::upload;
 pub use self::writer::{DeltaWriter, EncodedFile, WriterSettings};
 
-use crate::ledger::entry::{EntryNumber, PluginReference};
+use crate::ledger::entry::{EntryNumber, PluginReference, SinkRecord};
 use crate::sink::SinkError;
 
 /// What can be wrong with rows, schemas or settings before anything is committed.
@@ -90,8 +89,8 @@ pub struct DeltaSettings {
     pub start: EntryNumber,
     /// Named in each commit.
     pub plugins: Vec<PluginReference>,
-    /// What the ledger last recorded of the table, if anything.
-    pub seen: Option<TableSeen>,
+    /// What the ledger last recorded of the table, if anything: a table that was there is not created again.
+    pub record: Option<SinkRecord>,
     /// Changes by others up to this version are taken as intended: the way on after a refusal.
     pub accept_version: Option<u64>,
     /// Commits between two checkpoints of the table's log.
@@ -109,7 +108,7 @@ impl DeltaSettings {
             ledger,
             start,
             plugins: Vec::new(),
-            seen: None,
+            record: None,
             accept_version: None,
             checkpoint_interval: 100,
             verify_files_after_ms: 3_600_000,
@@ -125,14 +124,6 @@ pub fn application_id(pipeline: &str, sink: &str) -> String {
 /// The table property that ties the mark to its ledger. `commitInfo` says it too, but goes with the log's clean-up.
 fn ledger_property(pipeline: &str, sink: &str) -> String {
     format!("sluicebox.ledger/{pipeline}/{sink}")
-}
-
-/// What is remembered of a table outside of it: enough to notice that it is another one, or went backwards.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TableSeen {
-    pub table_id: String,
-    pub version: u64,
-    pub mark: EntryNumber,
 }
 
 /// Where a table lies.

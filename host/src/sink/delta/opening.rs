@@ -27,7 +27,7 @@ impl Opening<'_> {
     pub async fn open(&self) -> Result<State, SinkError> {
         for _ in 0..OPEN_ATTEMPTS {
             if !self.log.exists().await? {
-                if self.settings.seen.is_some() {
+                if self.settings.record.as_ref().is_some_and(|record| record.table.id.is_some()) {
                     return self.guard.refuse(
                         "the table is gone; put it back, or give the sink another name, under which it starts at the ledger's newest entry",
                     );
@@ -38,8 +38,8 @@ impl Opening<'_> {
             let state = self.log.load().await?;
             self.guard.check_table(&state.protocol, &state.metadata)?;
             self.guard.grown(&state.metadata, self.rows)?;
-            if let Some(seen) = &self.settings.seen {
-                self.guard.check_not_backwards(seen, &state)?;
+            if let Some(record) = &self.settings.record {
+                self.guard.check_not_backwards(record, &state)?;
             }
             if state.mark.is_some() {
                 check_opened(self.log, self.guard, &state, state.version.saturating_sub(LOOK_BACK)).await?;

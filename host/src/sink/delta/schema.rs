@@ -24,17 +24,15 @@ use deltalake_core::kernel::{ArrayType, DataType as DeltaType, MapType, StructFi
 
 use super::DeltaError;
 
-/// The schema that rows of `schema` have in the files and in the table. Errors name the column.
+/// The schema that rows of `schema` have in the files and in the table. Every column is nullable, so that
+/// rows without it can follow. Errors name the column.
 pub fn delta_schema(schema: &Schema) -> Result<Schema, DeltaError> {
     Ok(Schema::new(written_fields("", schema.fields())?))
 }
 
-/// The Delta type of rows whose schema [`delta_schema`] gave. Every column is nullable, so that rows
-/// without it can follow.
+/// The Delta type of rows whose schema [`delta_schema`] gave.
 pub(super) fn table_type(written: &Schema) -> Result<StructType, DeltaError> {
-    let fields =
-        written.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect::<Fields>();
-    (&Schema::new(fields)).try_into_kernel().map_err(|error| DeltaError::Schema(error.to_string()))
+    written.try_into_kernel().map_err(|error| DeltaError::Schema(error.to_string()))
 }
 
 fn written_fields(path: &str, fields: &Fields) -> Result<Fields, DeltaError> {
@@ -51,7 +49,7 @@ fn written_fields(path: &str, fields: &Fields) -> Result<Fields, DeltaError> {
                 );
             }
             let data_type = written_type(&column, field.data_type())?;
-            Ok(Arc::new(Field::new(field.name(), data_type, field.is_nullable())))
+            Ok(Arc::new(Field::new(field.name(), data_type, true)))
         })
         .collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -76,7 +76,7 @@ impl DeltaWriter {
 
     /// Encodes the rows. After an error the epoch's rows are incomplete: drop the epoch and the writer.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), DeltaError> {
-        if batch.schema_ref().fields() != self.rows.fields() {
+        if !same_columns(batch.schema_ref(), &self.rows) {
             let what = format!("expected {:?}, got {:?}", self.rows.fields(), batch.schema_ref().fields());
             return Err(DeltaError::OtherRows(what));
         }
@@ -188,6 +188,15 @@ impl DeltaWriter {
             bytes: file.bytes,
         }
     }
+}
+
+/// Whether two schemas have the same names and types. Whether a column may be null is nothing to a writer.
+fn same_columns(a: &Schema, b: &Schema) -> bool {
+    a.fields().len() == b.fields().len()
+        && a.fields()
+            .iter()
+            .zip(b.fields())
+            .all(|(a, b)| a.name() == b.name() && a.data_type().equals_datatype(b.data_type()))
 }
 
 /// Leaf columns whose dictionary did not pay: most of their values are distinct, or too many for one page.

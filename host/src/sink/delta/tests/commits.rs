@@ -19,7 +19,7 @@ async fn a_table_is_created_with_its_mark_in_one_commit_whoever_comes_first() {
         let applier = applier.as_mut().expect("opened");
         let mark = applier.mark().await.expect("a mark");
         assert_eq!((mark.number, mark.ledger), (3, place.ledger));
-        ids.push(applier.seen().table_id);
+        ids.push(applier.table().id);
     }
     ids.dedup();
     assert_eq!(ids.len(), 1);
@@ -125,7 +125,7 @@ async fn a_schema_grows_in_the_commit_that_needs_it() {
     };
     let entries = [
         place.entry(4, &rows(2, 4)).await,
-        place.entry(5, &wide(Field::new("extra", DataType::UInt8, true))).await,
+        place.entry(5, &wide(Field::new("extra", DataType::Int16, true))).await,
     ];
     assert_eq!(applier.apply(&entries, 5).await.expect("applied"), Applied::Done);
     let view = place.view().await;
@@ -200,14 +200,10 @@ async fn commits_stay_as_fast_as_the_log_grows() {
         assert_eq!(applier.apply(&[entry], number).await.expect("applied"), Applied::Done);
         times.push(start.elapsed());
     }
-    // The median is what a commit takes; the machine's hiccups are not ours.
-    let median = |times: &[Duration]| {
-        let mut times = times.to_vec();
-        times.sort();
-        times[times.len() / 2]
-    };
-    let (first, last) = (median(&times[..50]), median(&times[350..]));
-    assert!(last < first * 2 + Duration::from_millis(2), "first {first:?}, last {last:?}");
+    // The quickest of fifty is what a commit takes; the rest is what else the machine does.
+    let quickest = |times: &[Duration]| times.iter().min().copied().expect("fifty times");
+    let (first, last) = (quickest(&times[..50]), quickest(&times[350..]));
+    assert!(last < first * 2 + Duration::from_millis(1), "first {first:?}, last {last:?}");
     assert!(place.log_file(400).with_extension("checkpoint.parquet").exists());
 }
 

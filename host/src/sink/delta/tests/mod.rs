@@ -24,7 +24,7 @@ use super::{
     WriterSettings, application_id, inspect, upload,
 };
 use crate::ledger::entry::{Body, Entry, EntryNumber, Epoch, SinkEntry, Writer};
-use crate::schema::{Column, RecordSchema};
+use crate::schema::RecordSchema;
 use crate::sink::SinkError;
 
 const PIPELINE: &str = "p";
@@ -72,7 +72,7 @@ impl Place {
     }
 
     async fn open_with(&self, settings: DeltaSettings) -> Result<DeltaApplier, SinkError> {
-        DeltaApplier::open(settings, &self.storage(), &self.partitioning(&schema()), read_schema).await
+        DeltaApplier::open(settings, &self.storage(), &self.partitioning(&schema())).await
     }
 
     /// An entry whose files are in place.
@@ -88,7 +88,8 @@ impl Place {
         files.write(rows).expect("rows are written");
         let files = files.finish(number).expect("files are finished");
         let files = upload(&self.storage().table_store(), files).await.expect("files are uploaded");
-        let schema = (rows.schema() != schema()).then(|| text_schema(rows.schema_ref()));
+        let schema = (rows.schema() != schema())
+            .then(|| RecordSchema::from_arrow(rows.schema_ref()).expect("a schema"));
         self.entry_of(number, writer, SinkEntry { files, schema })
     }
 
@@ -99,6 +100,7 @@ impl Place {
             proposes_schema: None,
             tasks: Vec::new(),
             sinks: BTreeMap::from([(SINK.to_owned(), part)]),
+            seen: BTreeMap::new(),
         };
         let written_at_ms = chrono::Utc::now().timestamp_millis();
         Arc::new(Entry {
@@ -168,22 +170,6 @@ fn rows(from: i64, to: i64) -> RecordBatch {
     let names = StringArray::from_iter_values((from..to).map(|id| format!("name {}", id % 3)));
     let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(from..to)), Arc::new(names)];
     RecordBatch::try_new(schema(), columns).expect("rows")
-}
-
-fn text_schema(schema: &Schema) -> RecordSchema {
-    let column =
-        |field: &Arc<Field>| Column { name: field.name().clone(), data_type: field.data_type().to_string() };
-    RecordSchema { columns: schema.fields().iter().map(column).collect() }
-}
-
-/// Reads Arrow's own spelling of types.
-fn read_schema(schema: &RecordSchema) -> Result<Schema, String> {
-    let field = |column: &Column| -> Result<Field, String> {
-        let data_type: DataType =
-            column.data_type.parse().map_err(|_| format!("no type: {}", column.data_type))?;
-        Ok(Field::new(&column.name, data_type, true))
-    };
-    Ok(Schema::new(schema.columns.iter().map(field).collect::<Result<Vec<_>, _>>()?))
 }
 
 /// The text of a refusal.

@@ -127,6 +127,18 @@ fn rows_come_back_in_delta_types() {
 }
 
 #[test]
+fn rows_that_cannot_be_null_are_as_welcome_as_rows_that_can() {
+    let mut writer = writer(&schema(), 1 << 20, &[]);
+    let required =
+        schema().fields().iter().map(|field| field.as_ref().clone().with_nullable(false)).collect::<Vec<_>>();
+    let required = Arc::new(Schema::new(required));
+    let batch = RecordBatch::try_new(required, rows(0, 5).columns().to_vec()).expect("rows");
+    writer.write(&batch).expect("written");
+    writer.write(&rows(5, 10)).expect("written");
+    assert_eq!(writer.finish(1).expect("finished")[0].file.rows, 10);
+}
+
+#[test]
 fn files_are_split_by_size_and_named_so_that_they_are_recognised() {
     let mut writer = writer(&schema(), 50_000, &[]);
     let mut buffered = 0;

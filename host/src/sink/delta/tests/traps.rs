@@ -4,6 +4,7 @@ use deltalake_core::kernel::{StructField, StructType};
 use deltalake_core::operations::restore::RestoreBuilder;
 
 use super::*;
+use crate::ledger::entry::SinkRecord;
 use crate::sink::{Applied, SinkApplier};
 
 /// A table with entries 4 and 5 in versions 1 and 2.
@@ -72,15 +73,18 @@ async fn an_overwrite_or_replacement_by_others_stops_the_pipeline() {
 async fn a_table_that_was_created_again_is_another_table() {
     let place = Place::new();
     let (mut applier, _) = two_entries(&place).await;
-    let seen = applier.seen();
+    place.foreign(&[info("OPTIMIZE", "")]).await;
+    assert_eq!(applier.mark().await.expect("a mark").number, 5);
+    let record = SinkRecord { mark: 5, table: applier.table() };
     std::fs::remove_dir_all(place.folder.path().join("table")).expect("removed");
     let gone = refusal(applier.mark().await);
     assert!(gone.contains("the table is gone"), "{gone}");
-    let settings = DeltaSettings { seen: Some(seen), ..place.settings() };
+    let settings = DeltaSettings { record: Some(record), ..place.settings() };
     assert!(refusal(place.open_with(settings.clone()).await).contains("the table is gone"));
 
     // As many versions as before, so that numbers alone do not tell.
     two_entries(&place).await;
+    place.foreign(&[info("OPTIMIZE", "")]).await;
     for text in [refusal(applier.mark().await), refusal(place.open_with(settings).await)] {
         assert!(text.contains("another table than before") && text.contains("another name"), "{text}");
     }
@@ -113,11 +117,16 @@ async fn another_pipeline_under_our_id_is_noticed_while_we_run() {
 async fn a_table_that_went_backwards_is_noticed_by_what_was_seen() {
     let place = Place::new();
     let (mut applier, _) = two_entries(&place).await;
-    let settings = DeltaSettings { seen: Some(applier.seen()), ..place.settings() };
+    let record = SinkRecord { mark: 5, table: applier.table() };
+    let settings = DeltaSettings { record: Some(record.clone()), ..place.settings() };
     std::fs::remove_file(place.log_file(2)).expect("removed");
     for text in [refusal(applier.mark().await), refusal(place.open_with(settings).await)] {
         assert!(text.contains("went backwards") && text.contains("version 1 with the mark 4"), "{text}");
     }
+    let mut unaware = place.open().await.expect("nothing is known of the table");
+    assert_eq!(unaware.mark().await.expect("a mark").number, 4);
+    unaware.recorded(&record);
+    assert!(refusal(unaware.mark().await).contains("went backwards"));
 }
 
 #[tokio::test]
@@ -136,6 +145,16 @@ async fn files_of_a_late_entry_are_looked_for_before_they_are_applied() {
     assert!(refusal(applier.apply(std::slice::from_ref(&entry), 4).await).contains("bytes"));
     std::fs::write(&file, bytes).expect("put back");
     assert_eq!(applier.apply(&[entry], 4).await.expect("applied"), Applied::Done);
+}
+
+#[tokio::test]
+async fn files_of_another_partitioning_are_refused() {
+    let place = Place::new();
+    let mut applier = place.open().await.expect("opened");
+    let elsewhere = Place { partition_by: vec!["name".to_owned()], ..Place::new() };
+    let entry = elsewhere.entry(4, &rows(0, 10)).await;
+    let text = refusal(applier.apply(&[entry], 4).await);
+    assert!(text.contains("of entry 4 is not partitioned by []"), "{text}");
 }
 
 #[tokio::test]

@@ -1,0 +1,106 @@
+//! What a plugin with state can do, and what is left of its state.
+
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use serde_json::json;
+use sluicebox::changes::StateChanges;
+use sluicebox::plugin::{Rows, Step, StepError};
+use sluicebox::state::compact;
+
+use super::fixture::*;
+
+fn counts(step: &mut Step, rows: Rows) -> Vec<i64> {
+    let outcome = step.run(rows, Some(0)).unwrap();
+    let batch = outcome.rows.into_batch();
+    batch.column_by_name("count").unwrap().as_primitive::<Int64Type>().values().to_vec()
+}
+
+#[test]
+fn state_survives_a_fresh_instance() {
+    let mut step = open(aggregate(), "well").unwrap();
+    let layout = step.state_layout().unwrap().clone();
+    assert_eq!(step.changes().unwrap(), None);
+    let outcome = step.run(rows(10_000), None).unwrap();
+    assert_eq!((outcome.counts.consumed, outcome.counts.made, outcome.rows.num_rows()), (10_000, 0, 0));
+    let first = step.changes().unwrap().unwrap();
+    step.run(rows(2), None).unwrap();
+    let second = step.changes().unwrap().unwrap();
+    assert_eq!(second.upserts.as_ref().unwrap().num_rows(), 2, "only what changed");
+    assert_eq!(step.changes().unwrap(), None);
+
+    let base = compact(&layout, None, [first, second]).unwrap();
+    step.reset();
+    step.restore(&base).unwrap();
+    assert_eq!(step.changes().unwrap(), None, "restored rows are no changes");
+    let counts = counts(&mut step, rows(1));
+    assert_eq!((counts.len(), &counts[..3]), (10_000, &[3, 2, 1][..]));
+}
+
+#[test]
+fn a_watermark_alone_is_handed_over() {
+    let mut step = open(aggregate(), "well").unwrap();
+    step.run(rows(3), None).unwrap();
+    assert_eq!(counts(&mut step, rows(0)), [1, 1, 1]);
+}
+
+#[test]
+fn an_aggregate_can_reject() {
+    let mut step = open_on_id(aggregate(), "rejects-id", 1);
+    let outcome = step.run(rows(3), None).unwrap();
+    assert_eq!(ids(&outcome.rejected.unwrap().rows), [1]);
+    assert_eq!(outcome.counts.consumed, 2);
+    assert!(outcome.counts.balances());
+}
+
+#[test]
+fn a_broken_step_gives_nothing_until_it_is_restored() {
+    for (behaviour, says) in [("traps-on-id", "trapped"), ("data-error-on-id", "that id")] {
+        let mut step = open_on_id(aggregate(), behaviour, 7);
+        step.run(rows(5), None).unwrap();
+        let Some(StateChanges { upserts: Some(kept), .. }) = step.changes().unwrap() else { panic!() };
+        let broken = step.run(rows(9), None).unwrap_err();
+        assert!(matches!(&broken, StepError::Broken { rows: 9, .. }), "{broken}");
+        let told = broken.to_string();
+        for part in ["layer `silver`", "step `cleanse`", says, "9 rows"] {
+            assert!(told.contains(part), "{told} does not say {part}");
+        }
+        assert!(matches!(step.run(rows(1), None), Err(StepError::Refused { .. })));
+        assert!(matches!(step.changes(), Err(StepError::Refused { .. })));
+        step.reset();
+        step.restore(&kept).unwrap();
+        assert_eq!(counts(&mut step, rows(7)), [2, 2, 2, 2, 2, 1, 1]);
+    }
+}
+
+#[test]
+fn unsound_state_is_refused() {
+    for (behaviour, says) in [
+        ("layout-without-key", "it has no key"),
+        ("layout-overlaps", "both key and value"),
+        ("layout-traps", "trapped"),
+    ] {
+        let refused = open(aggregate(), behaviour).unwrap_err().to_string();
+        assert!(refused.contains(says), "{refused} does not say {says}");
+    }
+    for (behaviour, says) in [("changes-malformed", "state's upserts"), ("changes-trap", "trapped")] {
+        let mut step = open(aggregate(), behaviour).unwrap();
+        step.run(rows(3), None).unwrap();
+        let broken = step.changes().unwrap_err();
+        assert!(matches!(&broken, StepError::Broken { .. }), "{broken}");
+        assert!(broken.to_string().contains(says), "{broken} does not say {says}");
+    }
+}
+
+#[test]
+fn state_that_does_not_fit_is_refused() {
+    let mut step = open(aggregate(), "restore-fails").unwrap();
+    let layout = step.state_layout().unwrap().clone();
+    let refused = step.restore(&batch(1)).unwrap_err().to_string();
+    assert!(refused.contains("not laid out as"), "{refused}");
+    step.run(rows(3), None).unwrap();
+    let base = compact(&layout, None, step.changes().unwrap()).unwrap();
+    step.reset();
+    let refused = step.restore(&base).unwrap_err().to_string();
+    assert!(refused.contains("not my state"), "{refused}");
+    assert!(Step::open(aggregate(), settings(json!({})), &schema()).is_ok());
+}

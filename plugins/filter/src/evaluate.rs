@@ -1,0 +1,143 @@
+//! Three-valued logic over whole columns, as in SQL.
+
+use sluicebox_plugin::{Batch, Bitmap, Error, Place, Strings, same_bytes};
+
+use crate::compile::{ColumnTest, Comparison, Test};
+
+/// The rows for which a test is true, and those for which it is false; in neither it is null.
+pub struct Truth {
+    pub is_true: Bitmap,
+    pub is_false: Bitmap,
+}
+
+impl Truth {
+    /// For a test that holds or not wherever there is a value.
+    fn where_valid(mut is_true: Bitmap, validity: Option<&[u8]>) -> Truth {
+        let mut is_false = is_true.clone();
+        is_false.invert();
+        if let Some(validity) = validity {
+            is_true.and(validity);
+            is_false.and(validity);
+        }
+        Truth { is_true, is_false }
+    }
+}
+
+pub fn evaluate(test: &Test, batch: &Batch) -> Result<Truth, Error> {
+    let rows = batch.rows as usize;
+    match test {
+        Test::And(tests) => {
+            let mut all =
+                Truth { is_true: Bitmap::filled(rows, true), is_false: Bitmap::filled(rows, false) };
+            for test in tests {
+                let truth = evaluate(test, batch)?;
+                all.is_true.and(truth.is_true.as_bytes());
+                all.is_false.or(truth.is_false.as_bytes());
+            }
+            Ok(all)
+        }
+        Test::Or(tests) => {
+            let mut any =
+                Truth { is_true: Bitmap::filled(rows, false), is_false: Bitmap::filled(rows, true) };
+            for test in tests {
+                let truth = evaluate(test, batch)?;
+                any.is_true.or(truth.is_true.as_bytes());
+                any.is_false.and(truth.is_false.as_bytes());
+            }
+            Ok(any)
+        }
+        Test::Not(test) => {
+            let Truth { is_true, is_false } = evaluate(test, batch)?;
+            Ok(Truth { is_true: is_false, is_false: is_true })
+        }
+        Test::Column(place, test) => column(place, test, batch),
+    }
+}
+
+fn column(place: &Place, test: &ColumnTest, batch: &Batch) -> Result<Truth, Error> {
+    let rows = batch.rows as usize;
+    let validity = place.validity(batch);
+    let holds = match test {
+        ColumnTest::IsNull | ColumnTest::IsNotNull => {
+            let present = match validity.bytes() {
+                Some(bytes) => Bitmap::from_bytes(bytes, rows),
+                None => Bitmap::filled(rows, true),
+            };
+            let Truth { is_true, is_false } = Truth::where_valid(present, None);
+            return Ok(match test {
+                ColumnTest::IsNull => Truth { is_true: is_false, is_false: is_true },
+                _ => Truth { is_true, is_false },
+            });
+        }
+        ColumnTest::Bool(value) => {
+            let mut bits = Bitmap::from_bytes(place.bits(batch)?, rows);
+            if !value {
+                bits.invert();
+            }
+            bits
+        }
+        ColumnTest::Int(comparison, literal) => compare(*comparison, &place.ints(batch)?, *literal),
+        ColumnTest::IntIn(literals) => {
+            Bitmap::of_values(&place.ints(batch)?, |value| literals.contains(&value))
+        }
+        ColumnTest::Float(comparison, literal) => compare(*comparison, &place.floats(batch)?, *literal),
+        ColumnTest::FloatIn(literals) => {
+            Bitmap::of_values(&place.floats(batch)?, |value| literals.contains(&value))
+        }
+        ColumnTest::Text(comparison, literal) => compare_text(*comparison, place.strings(batch)?, literal),
+        ColumnTest::TextIn(literals) => {
+            of_texts(place.strings(batch)?, |text| literals.iter().any(|literal| same_bytes(text, literal)))
+        }
+        ColumnTest::Prefix(prefix) => of_texts(place.strings(batch)?, |text| {
+            text.get(..prefix.len()).is_some_and(|start| same_bytes(start, prefix))
+        }),
+        ColumnTest::Matches(pattern) => {
+            let strings = place.strings(batch)?;
+            Bitmap::of_rows(rows, |row| validity.is_valid(row) && pattern.is_match(strings.text(row)))
+        }
+    };
+    Ok(Truth::where_valid(holds, validity.bytes()))
+}
+
+fn compare<T: Copy + PartialOrd>(comparison: Comparison, values: &[T], literal: T) -> Bitmap {
+    match comparison {
+        Comparison::Eq => Bitmap::of_values(values, |value| value == literal),
+        Comparison::Ne => Bitmap::of_values(values, |value| value != literal),
+        Comparison::Lt => Bitmap::of_values(values, |value| value < literal),
+        Comparison::Le => Bitmap::of_values(values, |value| value <= literal),
+        Comparison::Gt => Bitmap::of_values(values, |value| value > literal),
+        Comparison::Ge => Bitmap::of_values(values, |value| value >= literal),
+    }
+}
+
+fn compare_text(comparison: Comparison, texts: Strings<'_>, literal: &[u8]) -> Bitmap {
+    match comparison {
+        Comparison::Eq => of_texts(texts, |text| same_bytes(text, literal)),
+        Comparison::Ne => of_texts(texts, |text| !same_bytes(text, literal)),
+        Comparison::Lt => of_texts(texts, |text| text < literal),
+        Comparison::Le => of_texts(texts, |text| text <= literal),
+        Comparison::Gt => of_texts(texts, |text| text > literal),
+        Comparison::Ge => of_texts(texts, |text| text >= literal),
+    }
+}
+
+/// Eight rows a turn: an interruption check is paid each turn.
+fn of_texts(texts: Strings<'_>, test: impl Fn(&[u8]) -> bool) -> Bitmap {
+    let (offsets, data) = (texts.offsets(), texts.data());
+    let rows = texts.len();
+    let mut bytes = Vec::with_capacity(rows.div_ceil(8));
+    let mut start = 0;
+    while let Some(block) = offsets[start..].first_chunk::<9>() {
+        let mut bits = 0;
+        for i in 0..8 {
+            bits |= u8::from(test(&data[block[i] as usize..block[i + 1] as usize])) << i;
+        }
+        bytes.push(bits);
+        start += 8;
+    }
+    let rest = start..rows;
+    if !rest.is_empty() {
+        bytes.push(rest.fold(0, |bits, row| bits | u8::from(test(texts.bytes(row))) << (row - start)));
+    }
+    Bitmap::from_vec(bytes, rows)
+}

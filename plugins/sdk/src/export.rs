@@ -1,0 +1,219 @@
+//! What the export macros expand to. Not for use by hand.
+
+use schemars::generate::SchemaSettings;
+use serde::de::DeserializeOwned;
+
+use crate::bindings::{aggregate, describe, state, transform, types};
+use crate::{
+    AggregatePlan, Bitmap, Delta, Description, Emission, Error, Fields, Outcome, Output, Rejections,
+    TransformPlan,
+};
+
+pub fn config_schema<C: schemars::JsonSchema>() -> String {
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<C>().to_value().to_string()
+}
+
+pub fn config<C: DeserializeOwned>(json: &str) -> Result<C, Error> {
+    serde_json::from_str(json).map_err(|error| Error::Config(error.to_string()))
+}
+
+pub fn not_open() -> Error {
+    Error::Data("the host called the plugin before `open`".into())
+}
+
+pub fn description<C: schemars::JsonSchema>(of: Description) -> describe::Description {
+    describe::Description {
+        name: of.name.into(),
+        version: of.version.into(),
+        summary: of.summary.into(),
+        config_schema: config_schema::<C>(),
+    }
+}
+
+pub fn transform_plan(plan: TransformPlan) -> transform::Plan {
+    let output = match plan.output {
+        Output::Select => transform::Output::Select,
+        Output::Columns { set, drop } => transform::Output::Columns(transform::ColumnChanges { set, drop }),
+        Output::Rows(fields) => transform::Output::Rows(fields),
+    };
+    transform::Plan { reads: plan.reads, output, rules: plan.rules }
+}
+
+pub fn outcome(outcome: Outcome) -> transform::Outcome {
+    transform::Outcome {
+        keep: outcome.keep.map(Bitmap::into_bytes),
+        rejected: rejections(outcome.rejected),
+        batch: outcome.batch,
+    }
+}
+
+pub fn aggregate_plan(plan: AggregatePlan) -> aggregate::Plan {
+    aggregate::Plan { reads: plan.reads, output: plan.output, rules: plan.rules }
+}
+
+pub fn emission(emission: Emission) -> aggregate::Emission {
+    aggregate::Emission { rejected: rejections(emission.rejected), batch: emission.batch }
+}
+
+fn rejections(rejections: Rejections) -> Option<types::Rejections> {
+    let Rejections { rows, rules, reasons } = rejections;
+    (!rows.is_empty()).then_some(types::Rejections { rows, rules, reasons })
+}
+
+pub fn fields(fields: Fields) -> state::Fields {
+    state::Fields { key: fields.key, value: fields.value }
+}
+
+pub fn delta(delta: Delta) -> state::Delta {
+    state::Delta { upserts: delta.upserts, deletes: delta.deletes }
+}
+
+/// The instance behind the exports, the world that they make up, and `describe`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __component {
+    ($plugin:ty, $trait:ident, $world:ident) => {
+        struct Component;
+
+        thread_local! {
+            static INSTANCE: ::std::cell::RefCell<Option<$plugin>> = const { ::std::cell::RefCell::new(None) };
+        }
+
+        fn with<T>(call: impl FnOnce(&mut $plugin) -> Result<T, $crate::Error>) -> Result<T, $crate::Error> {
+            INSTANCE.with_borrow_mut(|instance| call(instance.as_mut().ok_or_else($crate::export::not_open)?))
+        }
+
+        #[unsafe(link_section = concat!("component-type:", stringify!($world)))]
+        static WORLD: [u8; $crate::bindings::$world.len()] = $crate::bindings::section($crate::bindings::$world);
+
+        impl $crate::bindings::describe::Guest for Component {
+            fn describe() -> $crate::bindings::describe::Description {
+                type Config = <$plugin as $crate::$trait>::Config;
+                $crate::export::description::<Config>(<$plugin as $crate::$trait>::DESCRIPTION)
+            }
+        }
+
+        $crate::__export_sluicebox_plugin_describe_0_1_0_cabi!(
+            Component with_types_in $crate::bindings::describe
+        );
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __transform {
+    ($plugin:ty) => {
+        impl $crate::bindings::transform::Guest for Component {
+            fn open(
+                config: String,
+                input: Vec<$crate::Field>,
+            ) -> Result<$crate::bindings::transform::Plan, $crate::Error> {
+                let config = $crate::export::config(&config)?;
+                let (plugin, plan) = <$plugin as $crate::Transform>::open(config, &$crate::Schema::new(input))?;
+                INSTANCE.set(Some(plugin));
+                Ok($crate::export::transform_plan(plan))
+            }
+
+            fn apply(batch: $crate::Batch) -> Result<$crate::bindings::transform::Outcome, $crate::Error> {
+                with(|plugin| $crate::Transform::apply(plugin, &batch)).map($crate::export::outcome)
+            }
+        }
+
+        $crate::__export_sluicebox_plugin_transform_0_1_0_cabi!(
+            Component with_types_in $crate::bindings::transform
+        );
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __aggregate {
+    ($plugin:ty) => {
+        impl $crate::bindings::aggregate::Guest for Component {
+            fn open(
+                config: String,
+                input: Vec<$crate::Field>,
+            ) -> Result<$crate::bindings::aggregate::Plan, $crate::Error> {
+                let config = $crate::export::config(&config)?;
+                let (plugin, plan) = <$plugin as $crate::Aggregate>::open(config, &$crate::Schema::new(input))?;
+                INSTANCE.set(Some(plugin));
+                Ok($crate::export::aggregate_plan(plan))
+            }
+
+            fn update(
+                batch: $crate::Batch,
+                watermark: Option<i64>,
+            ) -> Result<$crate::bindings::aggregate::Emission, $crate::Error> {
+                with(|plugin| $crate::Aggregate::update(plugin, &batch, watermark)).map($crate::export::emission)
+            }
+        }
+
+        $crate::__export_sluicebox_plugin_aggregate_0_1_0_cabi!(
+            Component with_types_in $crate::bindings::aggregate
+        );
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __state {
+    ($plugin:ty) => {
+        impl $crate::bindings::state::Guest for Component {
+            fn layout() -> Result<$crate::bindings::state::Fields, $crate::Error> {
+                with(|plugin| Ok($crate::export::fields($crate::Stateful::state(plugin).layout())))
+            }
+
+            fn changes() -> Result<$crate::bindings::state::Delta, $crate::Error> {
+                with(|plugin| $crate::Stateful::state(plugin).changes()).map($crate::export::delta)
+            }
+
+            fn restore(upserts: $crate::Batch) -> Result<(), $crate::Error> {
+                with(|plugin| $crate::Stateful::state(plugin).restore(&upserts))
+            }
+        }
+
+        $crate::__export_sluicebox_plugin_state_0_1_0_cabi!(Component with_types_in $crate::bindings::state);
+    };
+}
+
+/// Exports a [`Transform`](crate::Transform) as a component. Natively this and the other macros do nothing, so that
+/// several plugins can be linked into one program.
+#[macro_export]
+macro_rules! export_transform {
+    ($plugin:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        mod component {
+            use super::*;
+            $crate::__component!($plugin, Transform, TRANSFORM_PLUGIN);
+            $crate::__transform!($plugin);
+        }
+    };
+}
+
+/// Exports a [`Transform`](crate::Transform) that is [`Stateful`](crate::Stateful) as a component.
+#[macro_export]
+macro_rules! export_stateful_transform {
+    ($plugin:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        mod component {
+            use super::*;
+            $crate::__component!($plugin, Transform, STATEFUL_TRANSFORM_PLUGIN);
+            $crate::__transform!($plugin);
+            $crate::__state!($plugin);
+        }
+    };
+}
+
+/// Exports an [`Aggregate`](crate::Aggregate) as a component.
+#[macro_export]
+macro_rules! export_aggregate {
+    ($plugin:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        mod component {
+            use super::*;
+            $crate::__component!($plugin, Aggregate, AGGREGATE_PLUGIN);
+            $crate::__aggregate!($plugin);
+            $crate::__state!($plugin);
+        }
+    };
+}
