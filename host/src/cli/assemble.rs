@@ -298,17 +298,9 @@ impl OpenSinks for DeltaTables {
                 record: known.and_then(|sink| sink.record.clone()),
                 ..DeltaSettings::new(&self.pipeline, &sink.name, sink.location.url(), state.ledger, since)
             };
-<<<<<<< HEAD
             let applier = DeltaApplier::open(settings, storage, &layout.partitioning)
                 .await
                 .map_err(|error| WorkerError::Sink { sink: sink.name.clone(), what: error.to_string() })?;
-=======
-            let applier = DeltaApplier::open(settings, storage, &layout.partitioning, |schema| {
-                Ok(schema.to_arrow().as_ref().clone())
-            })
-            .await
-            .map_err(|error| WorkerError::Sink { sink: sink.name.clone(), what: error.to_string() })?;
->>>>>>> pluginhost
             appliers.push((sink.name.clone(), Box::new(applier)));
         }
         Ok(appliers)

@@ -43,11 +43,7 @@ use object_store::ObjectStore;
 use url::Url;
 use uuid::Uuid;
 
-<<<<<<< HEAD
 pub use self::applier::DeltaApplier;
-=======
-pub use self::applier::{DeltaApplier, SchemaReader};
->>>>>>> pluginhost
 pub use self::inspect::{ActiveFile, TableView, inspect};
 pub use self::local::DurableLocal;
 pub use self::partition::{PartitionSettings, Partitioning};
