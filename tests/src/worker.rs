@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// Makes a worker abort at a named point: `before_entry`, or `before_entry:3` for the third time.
+/// Makes a worker abort at a named point: `before_entry`, or `before_entry#3` for the third time.
 const CRASH_AT: &str = "SLUICEBOX_CRASH_AT";
 
 /// How long a worker may take for what a test asked of it.

@@ -54,7 +54,7 @@ fn a_crash_at_any_point_loses_nothing_and_repeats_nothing() -> Result<()> {
 fn crash_at(point: &str, broker: &Broker, topic: &str, stream: &Stream, ends: &[i64]) -> Result<()> {
     let id = format!("crash-{}", point.replace([':', '_', '.'], "-"));
     let pipeline = Pipeline::new(&id, broker, topic, SETTINGS)?;
-    let crashing = pipeline.worker("worker")?.until_caught_up().crash_at(&format!("{point}:2"));
+    let crashing = pipeline.worker("worker")?.until_caught_up().crash_at(&format!("{point}#2"));
     crashing.start()?.expect_crash()?;
     pipeline.catch_up("worker").with_context(|| format!("after the crash at {point}"))?;
     pipeline.verify(stream, ends).with_context(|| format!("after the crash at {point}"))?;
