@@ -35,7 +35,7 @@ def check(path: Path) -> str:
     counted = table.count()
     assert counted == rows[-1], f"{path}: {counted} rows, {rows[-1]} by its log"
 
-    sources = [commit for commit in history if "sluicebox.entries" in commit]
+    sources = [commit for commit in history if commit.get("sluicebox", {}).get("entries")]
     assert sources, f"{path}: no commit names its ledger entries: {history[0]}"
     return f"{path.name}: {counted} rows, {len(history)} versions, {len(table.schema().fields)} columns"
 

@@ -7,7 +7,6 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use url::Url;
 
@@ -77,18 +76,14 @@ impl Table {
 
 fn batch_as_text(batch: &RecordBatch) -> Result<Vec<String>> {
     let schema = batch.schema();
-    let options = FormatOptions::default();
-    let mut columns = Vec::new();
-    for (field, column) in schema.fields().iter().zip(batch.columns()) {
-        columns.push((field.name(), column, ArrayFormatter::try_new(column, &options)?));
-    }
-    columns.sort_unstable_by_key(|(name, ..)| *name);
-    let row_as_text = |row: usize| {
-        let present = columns.iter().filter(|(_, column, _)| column.is_valid(row));
-        let values: Vec<_> = present.map(|(name, _, text)| format!("{name}={}", text.value(row))).collect();
-        values.join(" ")
-    };
-    Ok((0..batch.num_rows()).map(row_as_text).collect())
+    let mut by_name: Vec<usize> = (0..batch.num_columns()).collect();
+    by_name.sort_unstable_by_key(|column| schema.field(*column).name());
+    // The JSON writer leaves nulls out, nested ones too.
+    let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
+    writer.write(&batch.project(&by_name)?)?;
+    writer.finish()?;
+    let text = String::from_utf8(writer.into_inner())?;
+    Ok(text.lines().map(str::to_owned).collect())
 }
 
 /// The positions of a batch's rows, from its columns `_partition` and `_offset`.

@@ -16,6 +16,8 @@ use crate::telemetry::{self, Health, Metrics};
 
 pub async fn run(arguments: &RunArguments) -> Result<ExitCode> {
     telemetry::start_logs(arguments.log_format)?;
+    // Before anything else: a worker that is told to stop while it starts leaves in order too.
+    let stop = stop_signal()?;
     let pipeline = config::load(&arguments.pipeline.file)?;
     let assembled = assemble::assemble(&pipeline)?;
     let incarnation = Uuid::new_v4();
@@ -49,7 +51,7 @@ pub async fn run(arguments: &RunArguments) -> Result<ExitCode> {
     let settings = assemble::worker_settings(&pipeline.pipeline, arguments.until_caught_up);
     let worker = Worker::start(settings, parts).await?;
     info!(pipeline = pipeline.pipeline.id, %incarnation, "running");
-    let summary = worker.run(stop_signal()?).await?;
+    let summary = worker.run(stop).await?;
     print(&summary.to_string());
     if let Some(http) = http {
         http.stop().await;

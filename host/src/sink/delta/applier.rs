@@ -14,6 +14,7 @@ use super::log::{Commit, News, Put, State, TableLog};
 use super::opening::{Opening, check_opened};
 use super::schema::{delta_schema, grow, table_type};
 use super::{DeltaSettings, DeltaStorage, Partitioning, actions, application_id};
+use crate::crash;
 use crate::ledger::entry::{Body, DataFile, Entry, EntryNumber, SinkEntry, SinkRecord, TableVersion};
 use crate::sink::{Applied, SinkApplier, SinkError, SinkMark};
 
@@ -147,8 +148,10 @@ impl DeltaApplier {
             return;
         }
         let version = self.state.version;
+        crash::point("before_checkpoint");
         match self.log.checkpoint(version).await {
             Ok(()) => {
+                crash::point("after_checkpoint");
                 tracing::debug!(sink = %self.settings.sink, version, "checkpoint of the table's log written")
             }
             // Only readers are slower for it; the next one comes after as many commits.
