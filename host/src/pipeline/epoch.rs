@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::future::try_join_all;
 use object_store::ObjectStore;
+use tracing::warn;
 use uuid::Uuid;
 
 use super::lane::LaneCut;
@@ -112,6 +113,9 @@ impl EpochWriter {
         crash::point("before_entry");
         let appended = self.ledger.append(Proposal { writer, opened_at_ms: cut.opened_at_ms, body }).await?;
         crash::point("after_entry");
+        if let Err(error) = self.ledger.snapshot_if_due().await {
+            warn!(%error, "no snapshot of the ledger; the next epoch tries again");
+        }
         Ok(appended)
     }
 

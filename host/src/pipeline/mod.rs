@@ -11,6 +11,7 @@
 //! | `worker` | assignments, closing epochs, recovery from the ledger |
 //! | `epoch`, `state_objects` | making an epoch durable |
 //! | `applier`, `applying`, `takeover` | making sinks follow the ledger |
+//! | `sweeping` | removing what nothing reaches |
 
 pub mod applier;
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod outputs;
 mod side_rows;
 mod state_objects;
 mod summary;
+mod sweeping;
 pub mod takeover;
 mod task;
 pub mod tree;

@@ -12,6 +12,9 @@ use crate::ledger::LedgerState;
 use crate::ledger::entry::{StateKind, StateSegment, Writer};
 use crate::state;
 
+/// Where state objects lie in the state location.
+pub const STATE_FOLDER: &str = "state";
+
 /// A step's chain of changes is folded into a base when it has this many links.
 const LONGEST_CHAIN: usize = 64;
 
@@ -39,6 +42,10 @@ impl StateObjects {
         Self { store }
     }
 
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
     /// Puts the changes of all tasks in place, and returns for each task what its entry says of them.
     pub async fn put(
         &self,
@@ -46,7 +53,7 @@ impl StateObjects {
         known: &LedgerState,
         tasks: &mut [TaskCut],
     ) -> Result<Vec<Vec<StateSegment>>, StateError> {
-        let object = format!("state/{}-{}-state", writer.incarnation, writer.epoch);
+        let object = format!("{STATE_FOLDER}/{}-{}-state", writer.incarnation, writer.epoch);
         let mut bytes: Vec<u8> = Vec::new();
         let mut segments = Vec::with_capacity(tasks.len());
         for task in tasks {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use object_store::ObjectStore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -28,6 +28,7 @@ use super::intake::{Intake, IntakeEvent};
 use super::lane::{EpochLimits, LaneError, LaneReport, TaskPlan};
 use super::state_objects::StateError;
 use super::summary::Summary;
+use super::sweeping::{Files, sweep};
 use crate::ledger::entry::{EntryNumber, SinkRecord};
 use crate::ledger::{Appended, Ledger, LedgerError, Verdict};
 use crate::progress::TopicPartition;
@@ -38,6 +39,8 @@ use crate::telemetry::{Health, Metrics, Stage};
 
 /// How often the worker looks at what needs no event: back-pressure, who applies, whether it is done.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often the applier removes what nothing reaches.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// How long leaving waits for the sinks to follow.
 const LAST_APPLICATION: Duration = Duration::from_secs(60);
 
@@ -135,6 +138,7 @@ pub struct Worker {
     tasks: Tasks,
     epoch: OpenEpoch,
     in_flight: Option<JoinHandle<Result<Appended, EpochError>>>,
+    sweep: Sweeping,
     summary: Summary,
 }
 
@@ -154,6 +158,12 @@ struct Tasks {
     generation: Generation,
     /// Recoveries in a row without an entry between them.
     recoveries: u32,
+}
+
+/// The sweep in the background. Dropping it stops it, which is safe.
+struct Sweeping {
+    last: Instant,
+    task: JoinSet<()>,
 }
 
 struct OpenEpoch {
@@ -204,6 +214,7 @@ impl Worker {
                 full: false,
             },
             in_flight: None,
+            sweep: Sweeping { last: Instant::now(), task: JoinSet::new() },
             summary: Summary::default(),
             settings,
         };
@@ -322,7 +333,21 @@ impl Worker {
             self.intake.hold(behind);
             self.health.set_behind(behind);
         }
+        if applies && self.sweep.last.elapsed() >= SWEEP_EVERY {
+            self.start_sweep();
+        }
         self.report();
+    }
+
+    fn start_sweep(&mut self) {
+        self.sweep.last = Instant::now();
+        self.sweep.task.abort_all();
+        let ledger = self.writer.ledger.clone();
+        let files = Files { tables: self.writer.tables.clone(), state: self.writer.state.store().clone() };
+        let progress = self.appliers.iter().flat_map(|appliers| appliers.progress());
+        let marks: BTreeMap<String, EntryNumber> =
+            progress.map(|(sink, progress)| (sink.to_owned(), progress.record.mark)).collect();
+        self.sweep.task.spawn(async move { sweep(&ledger, &files, &marks).await });
     }
 
     fn has_reached(&self, targets: &[(TopicPartition, i64)]) -> bool {

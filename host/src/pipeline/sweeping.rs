@@ -1,0 +1,162 @@
+//! Removing what nothing reaches: files of epochs that were never entered, state that was superseded, old
+//! entries.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::state_objects::STATE_FOLDER;
+use crate::ledger::entry::{EntryNumber, Writer};
+use crate::ledger::store::StoreError;
+use crate::ledger::sweep::{FoundFile, Holds, PipelineFiles, writer_of};
+use crate::ledger::{Ledger, LedgerError};
+
+/// Stands between the place of a table and a path in it; no path holds it.
+const IN_TABLE: &str = "//";
+
+/// The files of all sinks, and the state objects.
+pub struct Files {
+    pub tables: Arc<[Arc<dyn ObjectStore>]>,
+    pub state: Arc<dyn ObjectStore>,
+}
+
+#[async_trait]
+impl PipelineFiles for Files {
+    async fn list(&self) -> Result<Vec<FoundFile>, StoreError> {
+        let mut found = Vec::new();
+        for (index, table) in self.tables.iter().enumerate() {
+            let prefix = format!("{index}{IN_TABLE}");
+            collect(table, None, Holds::Rows, &prefix, &mut found).await?;
+        }
+        collect(&self.state, Some(&Path::from(STATE_FOLDER)), Holds::State, "", &mut found).await?;
+        Ok(found)
+    }
+
+    async fn delete(&self, file: &FoundFile) -> Result<(), StoreError> {
+        let (store, path) = match file.path.split_once(IN_TABLE) {
+            Some((index, path)) => (index.parse().ok().and_then(|index: usize| self.tables.get(index)), path),
+            None => (Some(&self.state), file.path.as_str()),
+        };
+        let Some(store) = store else { return Ok(()) };
+        match store.delete(&Path::from(path)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(StoreError::new("delete", path, error)),
+        }
+    }
+}
+
+async fn collect(
+    store: &Arc<dyn ObjectStore>,
+    folder: Option<&Path>,
+    holds: Holds,
+    prefix: &str,
+    found: &mut Vec<FoundFile>,
+) -> Result<(), StoreError> {
+    let mut files = store.list(folder);
+    let failed = |error| StoreError::new("list", prefix, error);
+    while let Some(file) = files.try_next().await.map_err(failed)? {
+        if let Some(writer) = writer_of(file.location.as_ref()) {
+            let path = format!("{prefix}{}", file.location);
+            let modified_at_ms = file.last_modified.timestamp_millis();
+            found.push(FoundFile { path, writer, modified_at_ms, holds });
+        }
+    }
+    Ok(())
+}
+
+/// One sweep. `marks` are the sinks' own.
+pub async fn sweep(ledger: &Ledger, files: &Files, marks: &BTreeMap<String, EntryNumber>) {
+    match try_sweep(ledger, files, marks).await {
+        Ok((condemned, deleted, entries)) if condemned + deleted > 0 || entries > 0 => {
+            info!(condemned, deleted, entries, "swept");
+        }
+        Ok(_) => {}
+        Err(error) => warn!(%error, "the sweep stopped; the next one goes on"),
+    }
+}
+
+async fn try_sweep(
+    ledger: &Ledger,
+    files: &Files,
+    marks: &BTreeMap<String, EntryNumber>,
+) -> Result<(usize, usize, u64), LedgerError> {
+    // An incarnation of its own: the worker's proposals count from 1.
+    let writer = Writer { incarnation: Uuid::new_v4(), epoch: 1 };
+    let swept = ledger.sweep_files(writer, files).await?;
+    let entries = ledger.sweep_entries(marks).await?;
+    Ok((swept.condemned, swept.deleted, entries))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::ledger::bucket::BucketEntries;
+    use crate::ledger::entry::Configuration;
+    use crate::ledger::{LedgerSettings, Opening};
+
+    /// Two days from now: everything that is written now is old.
+    struct Later;
+
+    #[async_trait]
+    impl Clock for Later {
+        fn now_ms(&self) -> i64 {
+            chrono::Utc::now().timestamp_millis() + 2 * 24 * 3_600_000
+        }
+
+        fn chance(&self) -> f64 {
+            0.5
+        }
+
+        async fn pause(&self, _: Duration) {}
+    }
+
+    #[tokio::test]
+    async fn files_of_epochs_that_never_were_entered_go_and_others_stay() {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let table: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let configuration = Configuration {
+            digest: "d".to_owned(),
+            layers: BTreeMap::new(),
+            sinks: vec!["bronze".to_owned()],
+            plugins: Vec::new(),
+        };
+        let opening = Opening {
+            pipeline: "p".to_owned(),
+            configuration,
+            incarnation: Uuid::new_v4(),
+            new_id: Uuid::new_v4(),
+            known: None,
+        };
+        let entries = Arc::new(BucketEntries::new(store.clone(), Path::from("ledger")));
+        let ledger =
+            Ledger::open(entries, Arc::new(Later), LedgerSettings::default(), opening).await.unwrap();
+
+        let lost = Uuid::new_v4();
+        let orphan = Path::from(format!("date=2026-11-21/{lost}-3-0-0.parquet"));
+        let foreign = Path::from("part-00000.parquet");
+        let state = Path::from(format!("{STATE_FOLDER}/{lost}-3-state"));
+        table.put(&orphan, "rows".into()).await.unwrap();
+        table.put(&foreign, "rows".into()).await.unwrap();
+        store.put(&state, "state".into()).await.unwrap();
+
+        let files = Files { tables: [table.clone()].into(), state: store.clone() };
+        sweep(&ledger, &files, &BTreeMap::new()).await;
+
+        assert!(table.get(&orphan).await.is_err());
+        assert!(store.get(&state).await.is_err());
+        assert!(table.get(&foreign).await.is_ok());
+        let writer = Writer { incarnation: lost, epoch: 3 };
+        assert!(ledger.state().is_condemned(writer), "a late entry of the epoch must not get in");
+    }
+}
