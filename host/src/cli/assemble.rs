@@ -19,16 +19,16 @@ use crate::decode::{DecodeSettings, Policy};
 use crate::ledger::entry::{Body, Configuration, Configure, PluginReference, Writer};
 use crate::ledger::local::LocalEntries;
 use crate::ledger::{Appended, Ledger, LedgerSettings, Opening, Proposal};
+use crate::pipeline::EpochLimits;
 use crate::pipeline::TaskPlan;
 use crate::pipeline::blueprint::{Blueprint, TableSpec};
 use crate::pipeline::event_clock::EventTimePlan;
 use crate::pipeline::tree::{LayerSpec, LayerTree, StepSpec};
 use crate::pipeline::worker::{FailureLimits, OpenSinks, WorkerError, WorkerSettings};
-use crate::pipeline::EpochLimits;
 use crate::plugin::{Limits, OnError};
 use crate::schema::{Column, RecordSchema, parse_type};
 use crate::sink::SinkApplier;
-use crate::sink::delta::{DeltaApplier, DeltaSettings, DeltaStorage, DurableLocal};
+use crate::sink::delta::{DeltaApplier, DeltaSettings, DeltaStorage, DurableLocal, refuse_upsert};
 use crate::source::StartPosition;
 use crate::source::kafka::{BatchLimits, KafkaSettings};
 
@@ -51,6 +51,9 @@ pub fn assemble(pipeline: &Loaded) -> Result<Assembled> {
     let mut references = Vec::new();
     for name in &pipeline.layers_parents_first {
         let layer = &file.layers[name];
+        if layer.sink.mode == config::Mode::Upsert {
+            return Err(refuse_upsert(name).into());
+        }
         let mut steps = Vec::with_capacity(layer.steps.len());
         for step in &layer.steps {
             let plugin = plugins::load(&engine, pipeline, name, step)?;

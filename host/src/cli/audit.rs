@@ -114,9 +114,9 @@ fn audit_table(
     for file in &table.files {
         if unapplied.files.contains(&file.path) {
             findings.push(format!("{sink}: {} is in the table, but its entry is above the mark", file.path));
-        } else if crate::ledger::sweep::writer_of(&file.path).is_some_and(|writer| {
-            !applied.files.contains(&file.path) && !state.has_entered(writer)
-        }) {
+        } else if crate::ledger::sweep::writer_of(&file.path)
+            .is_some_and(|writer| !applied.files.contains(&file.path) && !state.has_entered(writer))
+        {
             findings.push(format!("{sink}: {} is in the table, but in no entry", file.path));
         }
     }

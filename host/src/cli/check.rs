@@ -22,20 +22,28 @@ pub async fn check(file: &Path) -> Result<ExitCode> {
     }
     match &assembled.blueprint.declared {
         Some(records) => show_schemas(&assembled.blueprint.plan(records)?),
-        None => print("schema: inferred from the records; declare `decode.schema` to have the layers checked"),
+        None => {
+            print("schema: inferred from the records; declare `decode.schema` to have the layers checked")
+        }
     }
     for (sink, storage) in assemble::sinks_in_order(&pipeline).zip(assemble::table_storages(&pipeline)?) {
         let table = crate::sink::delta::inspect(&storage, &pipeline.pipeline.id, &sink.name, 0)
             .await
             .with_context(|| sink.name.clone())?;
         match table {
-            Some(table) => print(&format!("table {}: version {}, {} rows", sink.name, table.version, table.rows)),
+            Some(table) => {
+                print(&format!("table {}: version {}, {} rows", sink.name, table.version, table.rows))
+            }
             None => print(&format!("table {}: will be created at {}", sink.name, sink.location)),
         }
     }
     let settings = assemble::kafka_settings(&pipeline.pipeline);
     let partitions = tokio::task::spawn_blocking(move || KafkaSource::look_up(&settings)).await??;
-    print(&format!("kafka: {} partitions in {}", partitions.len(), pipeline.pipeline.source.kafka.topics.join(", ")));
+    print(&format!(
+        "kafka: {} partitions in {}",
+        partitions.len(),
+        pipeline.pipeline.source.kafka.topics.join(", ")
+    ));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -38,7 +38,10 @@ pub async fn show(file: &Path, last: u64) -> Result<ExitCode> {
 pub async fn open_existing(pipeline: &Loaded) -> Result<Ledger> {
     let folder = assemble::ledger_folder(pipeline);
     if !folder.is_dir() {
-        bail!("there is no ledger at {}: the pipeline has not run yet, or `state` is another", folder.display());
+        bail!(
+            "there is no ledger at {}: the pipeline has not run yet, or `state` is another",
+            folder.display()
+        );
     }
     let configuration = assemble::assemble(pipeline)?.configuration;
     assemble::open_ledger(pipeline, &configuration, Uuid::new_v4(), None).await

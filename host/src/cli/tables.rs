@@ -27,8 +27,7 @@ pub async fn show(file: &Path, rows: usize) -> Result<ExitCode> {
             table.version,
             sink.location
         ));
-        let columns: Vec<String> =
-            table.columns.iter().map(|(name, of)| format!("{name} {of}")).collect();
+        let columns: Vec<String> = table.columns.iter().map(|(name, of)| format!("{name} {of}")).collect();
         print(&format!("  columns: {}", columns.join(", ")));
         if table.sample.num_rows() > 0 {
             print(&pretty_format_batches(&[table.sample])?.to_string());

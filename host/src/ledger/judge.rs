@@ -55,7 +55,7 @@ impl LedgerState {
             Body::Genesis(_) => Verdict::Refused("a ledger begins once".to_owned()),
             Body::Epoch(epoch) => self.judge_epoch(epoch),
             Body::Configure(change) => self.judge_change(change),
-            Body::Sweep(sweep) => self.judge_sweep(sweep),
+            Body::Sweep(sweep) => self.judge_sweep(entry.writer, sweep),
         }
     }
 
@@ -120,7 +120,10 @@ impl LedgerState {
         Verdict::Valid
     }
 
-    fn judge_sweep(&self, sweep: &Sweep) -> Verdict {
+    fn judge_sweep(&self, writer: Writer, sweep: &Sweep) -> Verdict {
+        if sweep.condemned.contains(&writer) {
+            return Verdict::Refused("it condemns itself".to_owned());
+        }
         let writers: Vec<Writer> =
             sweep.condemned.iter().filter(|writer| self.has_entered(**writer)).copied().collect();
         if writers.is_empty() { Verdict::Valid } else { Verdict::Entered { writers } }

@@ -20,6 +20,8 @@ pub mod judge;
 pub mod local;
 mod objects;
 mod open;
+#[cfg(test)]
+mod properties;
 pub mod state;
 pub mod store;
 pub mod sweep;

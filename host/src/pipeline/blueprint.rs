@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::event_clock::EventTimePlan;
 use super::lane::TaskPlan;
 use super::outputs::{SinkLayout, WriteError};
 use super::tree::LayerTree;
-use super::event_clock::EventTimePlan;
 use super::tree::decoded_schema;
 use crate::decode::event_time::EventTimeError;
 use crate::decode::{DecodeError, DecodeSettings, Decoder};

@@ -28,8 +28,10 @@ impl Crew {
         reports: &mpsc::UnboundedSender<LaneReport>,
     ) -> std::io::Result<Self> {
         let threads = threads.max(1);
-        let limits =
-            EpochLimits { rows: (limits.rows / threads as u64).max(1), bytes: (limits.bytes / threads).max(1) };
+        let limits = EpochLimits {
+            rows: (limits.rows / threads as u64).max(1),
+            bytes: (limits.bytes / threads).max(1),
+        };
         let lanes = (0..threads)
             .map(|index| {
                 LaneHandle::spawn(index, incarnation, plan.clone(), limits, budget.clone(), reports.clone())

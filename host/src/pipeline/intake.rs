@@ -19,7 +19,8 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// Which of `lanes` owns a partition. The partitions of a topic are spread evenly.
 pub fn lane_of(partition: &TopicPartition, lanes: usize) -> usize {
-    let topic = partition.topic.bytes().fold(0usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    let topic =
+        partition.topic.bytes().fold(0usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
     topic.wrapping_add(usize::try_from(partition.partition).unwrap_or(0)) % lanes.max(1)
 }
 
@@ -27,10 +28,22 @@ type Reply<T> = oneshot::Sender<Result<T, SourceError>>;
 
 enum IntakeCommand {
     /// For each partition: whether the ledger knows its topic.
-    FirstPositions { partitions: Vec<(TopicPartition, bool)>, reply: Reply<Vec<(TopicPartition, i64)>> },
-    EndPositions { reply: Reply<Vec<(TopicPartition, i64)>> },
-    Start { positions: Vec<(TopicPartition, i64)>, generation: Generation, reply: Reply<()> },
-    Release { partitions: Vec<TopicPartition>, reply: Reply<()> },
+    FirstPositions {
+        partitions: Vec<(TopicPartition, bool)>,
+        reply: Reply<Vec<(TopicPartition, i64)>>,
+    },
+    EndPositions {
+        reply: Reply<Vec<(TopicPartition, i64)>>,
+    },
+    Start {
+        positions: Vec<(TopicPartition, i64)>,
+        generation: Generation,
+        reply: Reply<()>,
+    },
+    Release {
+        partitions: Vec<TopicPartition>,
+        reply: Reply<()>,
+    },
     Commit(Vec<(TopicPartition, i64)>),
 }
 
@@ -224,7 +237,8 @@ impl Poller {
                 let lane = lane_of(&batch.partition, self.lanes.len());
                 let size = batch.size();
                 self.budget.take(size);
-                let sent = self.lanes.get(lane).map(|lane| lane.send(LaneCommand::Batch { batch, generation }));
+                let sent =
+                    self.lanes.get(lane).map(|lane| lane.send(LaneCommand::Batch { batch, generation }));
                 if !matches!(sent, Some(Ok(()))) {
                     self.budget.give_back(size);
                 }

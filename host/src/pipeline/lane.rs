@@ -38,7 +38,10 @@ pub struct EpochLimits {
 }
 
 pub enum LaneCommand {
-    Batch { batch: RawBatch, generation: Generation },
+    Batch {
+        batch: RawBatch,
+        generation: Generation,
+    },
     /// Drops all tasks and everything since the last cut, and works under this plan from now on.
     Reset(Box<TaskPlan>),
     Open(Vec<TaskStart>),
@@ -47,7 +50,10 @@ pub enum LaneCommand {
     /// Drops tasks that were retired and cut.
     Drop(Vec<TopicPartition>),
     /// Hands over what was done since the last cut. Batches that wait stay for the next epoch.
-    Cut { epoch: u64, reply: oneshot::Sender<Result<LaneCut, LaneError>> },
+    Cut {
+        epoch: u64,
+        reply: oneshot::Sender<Result<LaneCut, LaneError>>,
+    },
 }
 
 /// What a lane says without being asked.

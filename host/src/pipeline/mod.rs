@@ -13,6 +13,8 @@
 //! | `applier`, `applying`, `takeover` | making sinks follow the ledger |
 
 pub mod applier;
+#[cfg(test)]
+mod applier_tests;
 mod applying;
 pub mod blueprint;
 mod budget;

@@ -5,7 +5,9 @@ use arrow::datatypes::SchemaRef;
 
 use super::tree::SinkIndex;
 use crate::schema::RecordSchema;
-use crate::sink::delta::{DeltaError, DeltaWriter, EncodedFile, PartitionSettings, Partitioning, WriterSettings};
+use crate::sink::delta::{
+    DeltaError, DeltaWriter, EncodedFile, PartitionSettings, Partitioning, WriterSettings,
+};
 
 /// How rows of one sink are laid out, under one schema version.
 #[derive(Debug, Clone)]
@@ -61,13 +63,7 @@ impl SinkLayout {
         let partitioning = Partitioning::new(&rows, &settings).map_err(failed)?;
         let held = RecordSchema::from_arrow(partitioning.table_schema())
             .map_err(|error| failed(DeltaError::Schema(error.to_string())))?;
-        Ok(Self {
-            name: name.to_owned(),
-            partitioning,
-            rows,
-            table: held,
-            file_size,
-        })
+        Ok(Self { name: name.to_owned(), partitioning, rows, table: held, file_size })
     }
 }
 
@@ -125,4 +121,3 @@ impl Outputs {
         Ok(cut)
     }
 }
-

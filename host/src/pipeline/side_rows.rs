@@ -199,8 +199,13 @@ mod tests {
         ])
         .unwrap();
         let reasons = StringArray::from(vec!["too hot"]);
-        let aside =
-            SetAside { layer: "silver", step: "plausible", rows: &rows, rules: vec!["hot"], reasons: &reasons };
+        let aside = SetAside {
+            layer: "silver",
+            step: "plausible",
+            rows: &rows,
+            rules: vec!["hot"],
+            reasons: &reasons,
+        };
         let quarantined = aside.quarantined().unwrap();
         assert_eq!(quarantined["row"].as_string::<i32>().value(0), r#"{"_offset":12,"note":"two\nlines"}"#);
         assert_eq!(quarantined["rule"].as_string::<i32>().value(0), "hot");

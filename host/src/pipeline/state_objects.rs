@@ -7,9 +7,9 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
 use super::task::{StepChanges, StoredLink, StoredState, TaskCut};
+use crate::changes::StateChanges;
 use crate::ledger::LedgerState;
 use crate::ledger::entry::{StateKind, StateSegment, Writer};
-use crate::changes::StateChanges;
 use crate::state;
 
 /// A step's chain of changes is folded into a base when it has this many links.
@@ -54,8 +54,7 @@ impl StateObjects {
             let mut own = Vec::with_capacity(task.state.len());
             for step in task.state.drain(..) {
                 let (kind, changes) = self.base_or_changes(chain, step).await?;
-                let segment =
-                    state::encode(&changes.changes).map_err(|error| encoding(&changes, &error))?;
+                let segment = state::encode(&changes.changes).map_err(|error| encoding(&changes, &error))?;
                 own.push(StateSegment {
                     layer: changes.layer,
                     step: changes.step,
@@ -104,11 +103,8 @@ impl StateObjects {
         chain: &[StateSegment],
         step: StepChanges,
     ) -> Result<(StateKind, StepChanges), StateError> {
-        let links: Vec<StateSegment> = chain
-            .iter()
-            .filter(|link| link.layer == step.layer && link.step == step.step)
-            .cloned()
-            .collect();
+        let links: Vec<StateSegment> =
+            chain.iter().filter(|link| link.layer == step.layer && link.step == step.step).cloned().collect();
         if links.len() < LONGEST_CHAIN {
             return Ok((StateKind::Changes, step));
         }

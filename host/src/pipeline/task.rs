@@ -8,18 +8,18 @@ use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
 use bytes::Bytes;
 
+use super::event_clock::EventClock;
 use super::outputs::{Outputs, WriteError};
 use super::side_rows::{self, SetAside};
-use super::event_clock::EventClock;
 use super::tree::{DEAD_LETTERS, LayerSpec, LayerTree, OpenLayer, StepSpec, decoded_schema};
 use crate::batch::RawBatch;
+use crate::changes::{StateChanges, StateLayout};
 use crate::decode::columns::host_columns;
 use crate::decode::{Decoded, DecodedRows, Decoder};
 use crate::plugin::{PluginError, Rows, Step, StepError};
 use crate::progress::{Accounting, LayerCounts, OffsetRange, StepCounts, TopicPartition};
 use crate::schema::RecordSchema;
 use crate::source::Generation;
-use crate::changes::{StateChanges, StateLayout};
 use crate::state::{self, StateError};
 
 /// Where a task goes on: what the ledger's last entry of it says.
@@ -122,14 +122,12 @@ impl Task {
         let opened = |error| TaskError::Open { partition: start.partition.clone(), error };
         let mut layers = tree.open(&decoded_schema(decoder.output_schema())).map_err(opened)?;
         for state in &start.state {
-            let step = tree
-                .layers
-                .iter()
-                .zip(&mut layers)
-                .find(|(spec, _)| spec.name == state.layer)
-                .and_then(|(spec, open)| {
-                    spec.steps.iter().zip(&mut open.steps).find(|(spec, _)| spec.name == state.step)
-                });
+            let step =
+                tree.layers.iter().zip(&mut layers).find(|(spec, _)| spec.name == state.layer).and_then(
+                    |(spec, open)| {
+                        spec.steps.iter().zip(&mut open.steps).find(|(spec, _)| spec.name == state.step)
+                    },
+                );
             if let Some((_, step)) = step {
                 restore(step, &state.links).map_err(|what| TaskError::Restore {
                     partition: start.partition.clone(),

@@ -352,7 +352,9 @@ impl Worker {
                 return Err(error.into());
             }
             if Instant::now() > deadline {
-                warn!("leaving before the sinks hold everything that was entered; the next worker applies it");
+                warn!(
+                    "leaving before the sinks hold everything that was entered; the next worker applies it"
+                );
                 break;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -362,11 +364,13 @@ impl Worker {
 
     /// If the source ended, its own error says more than that nobody answers.
     fn or_source_failure<T>(&mut self, answer: Result<T, SourceError>) -> Result<T, WorkerError> {
-        answer.map_err(|error| loop {
-            match self.events.intake.try_recv() {
-                Ok(IntakeEvent::Failed(cause)) => return cause.into(),
-                Ok(_) => {}
-                Err(_) => return error.into(),
+        answer.map_err(|error| {
+            loop {
+                match self.events.intake.try_recv() {
+                    Ok(IntakeEvent::Failed(cause)) => return cause.into(),
+                    Ok(_) => {}
+                    Err(_) => return error.into(),
+                }
             }
         })
     }

@@ -143,7 +143,7 @@ fn lower_array(array: &dyn Array, columns: &mut Vec<LoweredColumn>) {
 fn aligned_bits(bits: &BooleanBuffer) -> Buffer {
     let bytes = bits.len().div_ceil(8);
     let unused = bytes * 8 - bits.len();
-    if bits.offset() % 8 == 0 {
+    if bits.offset().is_multiple_of(8) {
         let shared = bits.inner().slice_with_length(bits.offset() / 8, bytes);
         if unused == 0 || shared.last().is_none_or(|last| last.leading_zeros() as usize >= unused) {
             return shared;

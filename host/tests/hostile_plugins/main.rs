@@ -1,5 +1,7 @@
 //! Hostile components: each gets a clear error, the host lives, and the other rows arrive.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may, as tests do")]
+
 mod fixture;
 mod loading;
 mod rows;

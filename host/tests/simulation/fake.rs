@@ -141,25 +141,3 @@ fn files_for(entries: &[Arc<Entry>], sink: &str) -> Vec<String> {
     };
     entries.iter().flat_map(of_entry).map(|file| file.path).collect()
 }
-
-/// A planted bug: it believes the mark that it remembers, and reads the sink only to get its commit in.
-pub struct RememberingSink {
-    pub inner: FakeSink,
-    pub remembered: Option<SinkMark>,
-}
-
-#[async_trait]
-impl SinkApplier for RememberingSink {
-    async fn mark(&mut self) -> Result<SinkMark, SinkError> {
-        let mark = self.inner.mark().await?;
-        Ok(self.remembered.get_or_insert(mark).clone())
-    }
-
-    async fn apply(&mut self, entries: &[Arc<Entry>], to: EntryNumber) -> Result<Applied, SinkError> {
-        let applied = self.inner.apply(entries, to).await?;
-        if let (Applied::Done, Some(mark)) = (applied, &mut self.remembered) {
-            mark.number = to;
-        }
-        Ok(applied)
-    }
-}

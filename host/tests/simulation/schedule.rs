@@ -3,9 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Waker};
+use std::time::Duration;
+
+use sluicebox::ledger::LedgerSettings;
 
 use crate::check;
-use crate::worker::{GRACE, Planted, goes_to, live};
+use crate::planted::Planted;
+use crate::random::Random;
+use crate::worker::{goes_to, live};
 use crate::world::{Shared, World};
 
 /// Steps after which everybody should long have recovered.
@@ -28,7 +33,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn add(&mut self, other: &Self) {
+    pub fn and(mut self, other: Self) -> Self {
         self.steps += other.steps;
         self.crashes += other.crashes;
         self.epochs += other.epochs;
@@ -40,6 +45,7 @@ impl Tally {
         self.swept_entries += other.swept_entries;
         self.schemas += other.schemas;
         self.configurations += other.configurations;
+        self
     }
 }
 
@@ -54,14 +60,21 @@ struct Actor {
 
 /// Runs the schedule of this seed; the error says which invariant broke, and when.
 pub fn run(seed: u64, planted: Planted) -> Result<Tally, String> {
-    let mut random = crate::random::Random::new(!seed);
+    let mut random = Random::new(!seed);
     let (workers, partitions) = (2 + random.index(3), 1 + random.below(4) as i32);
     let shared = Shared::new(seed, workers, 4 + random.below(12) as i64);
     let trouble_until = 200 + random.below(1_000);
-    shared.world().trouble = [0.0, 0.05, 0.2][random.index(3)];
-    let spread = [0, 100, 3 * GRACE.as_millis() as i64][random.index(3)];
-    let spawn =
-        |slot: usize, skew_ms: i64| -> Life { Box::pin(live(shared.clone(), slot, skew_ms, planted)) };
+    shared.world().trouble = [0.0, 0.1, 0.3][random.index(3)];
+    let grace_ms = [200, 600, 2_000][random.index(3)];
+    let settings = LedgerSettings {
+        snapshot_every: 1 + random.below(5),
+        grace: Duration::from_millis(grace_ms),
+        cached: random.index(40),
+    };
+    let spread = [0, 100, 3 * grace_ms as i64][random.index(3)];
+    let spawn = |slot: usize, skew_ms: i64| -> Life {
+        Box::pin(live(shared.clone(), slot, skew_ms, settings.clone(), planted))
+    };
     let mut actors: Vec<Actor> = (0..workers)
         .map(|slot| {
             let skew_ms = random.below(2 * spread as u64 + 1) as i64 - spread;
@@ -89,6 +102,7 @@ pub fn run(seed: u64, planted: Planted) -> Result<Tally, String> {
         let chosen = {
             let mut world = shared.world();
             world.now_ms += world.random.below(6) as i64;
+            land(&mut world);
             world.random.index(actors.len())
         };
         let actor = &mut actors[chosen];
@@ -109,7 +123,7 @@ pub fn run(seed: u64, planted: Planted) -> Result<Tally, String> {
     Err("the input was not finished in time".to_owned())
 }
 
-/// Crashes, stalls, moves tasks, lets time leap, and does what was thought to have failed.
+/// Crashes, stalls, moves tasks, and lets time leap.
 fn disturb(
     shared: &Shared,
     actors: &mut [Actor],
@@ -127,14 +141,18 @@ fn disturb(
         }
         6..14 => actors[slot].stalled_until = step + world.random.below(400),
         14..24 => assign(&mut world, partitions, true),
-        24..27 => world.now_ms += world.random.below(3 * GRACE.as_millis() as u64) as i64,
-        27..60 if !world.in_flight.is_empty() => {
-            let waiting = world.in_flight.len();
-            let landing = world.random.index(waiting);
-            let deed = world.in_flight.swap_remove(landing);
-            deed(&mut world);
-        }
+        24..27 => world.now_ms += world.random.below(4_000) as i64,
         _ => {}
+    }
+}
+
+/// Does one of the things that were thought to have failed.
+fn land(world: &mut World) {
+    let waiting = world.in_flight.len();
+    if waiting > 0 && world.random.happens(0.004) {
+        let landing = world.random.index(waiting);
+        let deed = world.in_flight.swap_remove(landing);
+        deed(world);
     }
 }
 

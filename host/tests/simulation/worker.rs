@@ -4,36 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluicebox::clock::Pauses;
+use sluicebox::clock::{Clock, Pauses};
 use sluicebox::ledger::entry::{
-    Body, Configuration, Configure, DataFile, Entry, EntryNumber, Epoch, FORMAT, SinkEntry, SinkRecord,
-    StateKind, StateSegment, TaskEntry, Writer,
+    Body, Configuration, Configure, DataFile, Entry, EntryNumber, Epoch, PluginReference, SinkEntry,
+    SinkRecord, StateKind, StateSegment, TaskEntry, Writer,
 };
-use sluicebox::ledger::store::{EntryStore, Put};
 use sluicebox::ledger::sweep::{FoundFile, Holds, PipelineFiles, plan_sweep};
 use sluicebox::ledger::{Appended, Ledger, LedgerError, LedgerSettings, Opening, Proposal, Verdict};
-use sluicebox::pipeline::applier::{ApplyBounds, apply_sink};
+use sluicebox::pipeline::applier::{ApplyBounds, ApplyError, apply_sink};
 use sluicebox::progress::{Accounting, OffsetRange, TopicPartition};
 use sluicebox::schema::RecordSchema;
 use sluicebox::sink::SinkApplier;
 use uuid::Uuid;
 
-use crate::fake::{FakeClock, FakeFiles, FakeSink, FakeStore, RememberingSink};
+use crate::fake::{FakeClock, FakeFiles, FakeSink, FakeStore};
+use crate::planted::{Planted, RememberingSink, append_without_fence};
 use crate::world::{Shared, step_aside};
-
-pub const GRACE: Duration = Duration::from_millis(2_000);
-
-/// A bug of this worker, to see that it is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Planted {
-    Nothing,
-    /// It puts its entry under the first free number, whoever is before it.
-    NoFence,
-    /// Its applier reads the mark once.
-    RememberedMark,
-    /// It deletes what is not in the ledger yet, at once and without an entry.
-    EarlySweep,
-}
 
 /// What ends one life of a worker: it starts anew, with another incarnation.
 struct Restart;
@@ -54,9 +40,9 @@ struct Worker {
 }
 
 /// Lives for ever; the schedule crashes it by dropping it.
-pub async fn live(shared: Shared, slot: usize, skew_ms: i64, planted: Planted) {
+pub async fn live(shared: Shared, slot: usize, skew_ms: i64, settings: LedgerSettings, planted: Planted) {
     loop {
-        if let Ok(mut worker) = Worker::start(&shared, slot, skew_ms, planted).await {
+        if let Ok(mut worker) = Worker::start(&shared, slot, skew_ms, settings.clone(), planted).await {
             while worker.act().await.is_ok() {}
         }
         step_aside().await;
@@ -64,7 +50,13 @@ pub async fn live(shared: Shared, slot: usize, skew_ms: i64, planted: Planted) {
 }
 
 impl Worker {
-    async fn start(shared: &Shared, slot: usize, skew_ms: i64, planted: Planted) -> Result<Self, Restart> {
+    async fn start(
+        shared: &Shared,
+        slot: usize,
+        skew_ms: i64,
+        settings: LedgerSettings,
+        planted: Planted,
+    ) -> Result<Self, Restart> {
         let clock = Arc::new(FakeClock { shared: shared.clone(), skew_ms });
         let incarnation = shared.world().uuid();
         let new_id = shared.world().uuid();
@@ -76,7 +68,6 @@ impl Worker {
             known: None,
         };
         let store = Arc::new(FakeStore(shared.clone()));
-        let settings = LedgerSettings { snapshot_every: 4, grace: GRACE, cached: 16 };
         let ledger = match Ledger::open(store, clock.clone(), settings, opening).await {
             Ok(ledger) => ledger,
             Err(error) => return Err(stopped(shared, &error)),
@@ -131,7 +122,7 @@ impl Worker {
 
     async fn run_epoch(&mut self) -> Result<(), Restart> {
         let writer = self.next_writer();
-        let opened_at_ms = sluicebox::clock::Clock::now_ms(&*self.clock);
+        let opened_at_ms = self.clock.now_ms();
         let state = self.ledger.state();
         let Self { tasks, .. } = self;
         let assigned = self.shared.world().assigned[self.slot].clone();
@@ -239,7 +230,7 @@ impl Worker {
     async fn enter(&mut self, proposal: Proposal) -> Result<(), Restart> {
         let writer = proposal.writer;
         let appended = match self.planted {
-            Planted::NoFence => self.append_without_fence(proposal).await,
+            Planted::NoFence => append_without_fence(&self.shared, &self.ledger, proposal).await,
             _ => self.ledger.append(proposal).await,
         };
         match appended {
@@ -302,26 +293,6 @@ impl Worker {
         }
     }
 
-    async fn append_without_fence(&self, proposal: Proposal) -> Result<Appended, LedgerError> {
-        let state = self.ledger.state();
-        let mut entry = Entry {
-            format: FORMAT,
-            ledger: state.ledger,
-            number: state.number,
-            writer: proposal.writer,
-            written_at_ms: 0,
-            body: proposal.body,
-        };
-        loop {
-            entry.number += 1;
-            let bytes = serde_json::to_vec(&entry).expect("an entry is JSON");
-            let name = format!("entries/{:020}.json", entry.number);
-            if FakeStore(self.shared.clone()).put_if_absent(&name, bytes.into()).await? == Put::Created {
-                return Ok(Appended::Entered(Arc::new(entry)));
-            }
-        }
-    }
-
     async fn apply(&mut self) -> Result<(), Restart> {
         let pauses = Pauses { first: Duration::ZERO, longest: Duration::ZERO };
         let bounds =
@@ -337,7 +308,7 @@ impl Worker {
             match apply_sink(&self.ledger, name, &mut **sink, &bounds).await {
                 Ok(progress) => drop(self.seen.insert(name.clone(), progress.record)),
                 Err(error) if error.is_transient() => {}
-                Err(sluicebox::pipeline::applier::ApplyError::Removed { .. }) => {}
+                Err(ApplyError::Removed { .. }) => {}
                 Err(error) => return Err(stopped(&self.shared, &error)),
             }
         }
@@ -348,7 +319,7 @@ impl Worker {
         let files = FakeFiles(self.shared.clone());
         if self.planted == Planted::EarlySweep {
             let Ok(found) = files.list().await else { return Ok(()) };
-            let plan = plan_sweep(&self.ledger.state(), &found, i64::MAX, GRACE);
+            let plan = plan_sweep(&self.ledger.state(), &found, i64::MAX, Duration::ZERO);
             for file in found.iter().filter(|file| plan.condemn.contains(&file.writer)) {
                 let _ = files.delete(file).await;
             }
@@ -372,7 +343,7 @@ impl Worker {
         if change >= 3 {
             return Ok(());
         }
-        let opened_at_ms = sluicebox::clock::Clock::now_ms(&*self.clock);
+        let opened_at_ms = self.clock.now_ms();
         let replaces = self.configuration.digest.clone();
         let body = Body::Configure(Configure { replaces, configuration: configuration(change + 1) });
         let writer = self.next_writer();
@@ -386,7 +357,7 @@ fn configuration(change: u64) -> Configuration {
     if change > 0 {
         sinks.push(format!("added-{change}"));
     }
-    let window = sluicebox::ledger::entry::PluginReference {
+    let window = PluginReference {
         layer: "gold".to_owned(),
         step: "window".to_owned(),
         name: "window".to_owned(),

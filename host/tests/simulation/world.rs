@@ -102,9 +102,9 @@ impl Shared {
             if !world.random.happens(trouble) {
                 Some(deed(&mut world))
             } else {
-                match world.random.below(3) {
+                match world.random.below(4) {
                     0 => {}
-                    1 if lingers => world.in_flight.push(Box::new(|world| drop(deed(world)))),
+                    1 | 2 if lingers => world.in_flight.push(Box::new(|world| drop(deed(world)))),
                     _ => drop(deed(&mut world)),
                 }
                 None

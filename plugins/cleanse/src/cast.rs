@@ -138,7 +138,7 @@ fn convert(value: &Scalar, to: CastTo) -> Option<Scalar> {
         (Scalar::Int(value), CastTo::Int64 | CastTo::Timestamp) => Scalar::Int(*value),
         (Scalar::Float(value), CastTo::Int64) => {
             let is_whole = value.fract() == 0.0 && (-ABOVE_I64..ABOVE_I64).contains(value);
-            is_whole.then(|| Scalar::Int(*value as i64))?
+            is_whole.then_some(Scalar::Int(*value as i64))?
         }
         (Scalar::Bool(value), CastTo::Int64) => Scalar::Int((*value).into()),
         (Scalar::Bool(value), CastTo::Float64) => Scalar::Float(f64::from(u8::from(*value))),

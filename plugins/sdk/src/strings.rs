@@ -78,7 +78,7 @@ mod tests {
         let text = b"abcdefghijklmnopqrstuvwxyz";
         for length in 0..text.len() {
             let a = &text[..length];
-            assert!(same_bytes(a, &a.to_vec()));
+            assert!(same_bytes(a, a));
             for changed in 0..length {
                 let mut b = a.to_vec();
                 b[changed] ^= 1;

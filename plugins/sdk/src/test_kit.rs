@@ -96,14 +96,16 @@ pub fn rows(fields: &[Field], batch: &Batch) -> Vec<Value> {
         .collect()
 }
 
+/// A rejected row's number, rule and reason.
+pub type Rejected = (usize, String, String);
+
 /// What became of the rows of a batch.
 #[derive(Debug, PartialEq)]
 pub struct Fates {
     /// The rows that were kept, by number, with what the plugin set.
     pub kept: Vec<(usize, Value)>,
     pub dropped: Vec<usize>,
-    /// Number, rule and reason.
-    pub rejected: Vec<(usize, String, String)>,
+    pub rejected: Vec<Rejected>,
 }
 
 impl Fates {
@@ -130,7 +132,7 @@ fn read_fields(schema: &Schema, names: &[String]) -> Vec<Field> {
         .collect()
 }
 
-fn by_name(rejected: &Rejections, rules: &[String]) -> Vec<(usize, String, String)> {
+fn by_name(rejected: &Rejections, rules: &[String]) -> Vec<Rejected> {
     rejected
         .iter()
         .map(|(row, rule, reason)| (row, rules[rule as usize].clone(), reason.to_owned()))
@@ -179,7 +181,7 @@ impl<P: Aggregate> Opened<P> {
         &mut self,
         input: &[Value],
         watermark: Option<i64>,
-    ) -> Result<(Vec<Value>, Vec<(usize, String, String)>), Error> {
+    ) -> Result<(Vec<Value>, Vec<Rejected>), Error> {
         let emission = self.plugin.update(&batch(&self.reads, input), watermark)?;
         let rejected = by_name(&emission.rejected, &self.rules);
         Ok((emission.batch.map_or_else(Vec::new, |batch| rows(&self.output, &batch)), rejected))

@@ -24,7 +24,10 @@ impl Worker {
     }
 
     /// Cuts the open epoch and waits until it is entered, or lost and recovered.
-    pub(super) async fn close_and_enter(&mut self, proposes: Option<RecordSchema>) -> Result<(), WorkerError> {
+    pub(super) async fn close_and_enter(
+        &mut self,
+        proposes: Option<RecordSchema>,
+    ) -> Result<(), WorkerError> {
         self.settle().await?;
         let cut = self.cut(proposes).await?;
         if cut.is_empty() {
@@ -92,7 +95,8 @@ impl Worker {
 fn refuse_broken_plugins(summary: &Summary, limits: FailureLimits) -> Result<(), WorkerError> {
     for (layer, counts) in &summary.accounting.layers {
         for (index, step) in counts.steps.iter().enumerate() {
-            if step.rows_in >= limits.min_rows && step.failed as f64 > limits.max_share * step.rows_in as f64 {
+            if step.rows_in >= limits.min_rows && step.failed as f64 > limits.max_share * step.rows_in as f64
+            {
                 return Err(WorkerError::TooManyFailures {
                     layer: layer.clone(),
                     step: format!("#{}", index + 1),

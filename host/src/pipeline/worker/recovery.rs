@@ -51,7 +51,9 @@ impl Worker {
             return self.open(partitions).await;
         }
         let entry = |partition: &TopicPartition| state.tasks.get(partition).map_or(0, |task| task.entry);
-        self.tasks.owned.extend(partitions.into_iter().map(|partition| (partition.clone(), entry(&partition))));
+        self.tasks
+            .owned
+            .extend(partitions.into_iter().map(|partition| (partition.clone(), entry(&partition))));
         self.recover().await
     }
 
@@ -85,8 +87,7 @@ impl Worker {
     pub(super) async fn follow_sinks(&mut self, plan: &TaskPlan) -> Result<(), WorkerError> {
         if self.appliers.is_none() && !plan.tree.layers.is_empty() {
             let sinks = self.open_sinks.open(plan).await?;
-            self.appliers =
-                Some(Appliers::spawn(&self.writer.ledger, sinks, &self.events.applier_failures));
+            self.appliers = Some(Appliers::spawn(&self.writer.ledger, sinks, &self.events.applier_failures));
         }
         Ok(())
     }

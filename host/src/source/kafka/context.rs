@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rdkafka::{Statistics, TopicPartitionList};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use rdkafka::{Statistics, TopicPartitionList};
 use tracing::{debug, error, warn};
 
 use crate::progress::TopicPartition;
@@ -33,7 +33,8 @@ impl EndOffsets {
         let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (topic, of) in &statistics.topics {
             // Partition -1 stands for messages without one.
-            for (id, partition) in of.partitions.iter().filter(|(id, each)| **id >= 0 && each.hi_offset >= 0) {
+            for (id, partition) in of.partitions.iter().filter(|(id, each)| **id >= 0 && each.hi_offset >= 0)
+            {
                 ends.insert(TopicPartition::new(topic.as_str(), *id), partition.hi_offset);
             }
         }
@@ -49,7 +50,12 @@ pub(super) struct GroupContext {
 
 impl GroupContext {
     pub(super) fn new(ends: EndOffsets) -> Self {
-        Self { ends, changes: Mutex::default(), connected: AtomicBool::new(false), closing: AtomicBool::new(false) }
+        Self {
+            ends,
+            changes: Mutex::default(),
+            connected: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn take_changes(&self) -> Vec<GroupChange> {

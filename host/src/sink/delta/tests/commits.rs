@@ -194,7 +194,7 @@ async fn commits_stay_as_fast_as_the_log_grows() {
     for number in 4..404 {
         let mut part = epoch.sinks[SINK].clone();
         part.files[0].path = format!("{number}.parquet");
-        let entry = place.entry_of(number, template.writer.clone(), part);
+        let entry = place.entry_of(number, template.writer, part);
         let start = Instant::now();
         assert_eq!(applier.mark().await.expect("a mark").number, number - 1);
         assert_eq!(applier.apply(&[entry], number).await.expect("applied"), Applied::Done);
