@@ -13,8 +13,9 @@ pub const HOST_COLUMNS: [&str; 5] = ["_topic", "_partition", "_offset", "_timest
 /// none) and `_key` (binary, nullable) for the rows made of `records`, indices into [`RawBatch::records`].
 pub fn host_columns(raw: &RawBatch, records: &[u32]) -> [(&'static str, ArrayRef); 5] {
     let rows = || records.iter().filter_map(|index| raw.records.get(*index as usize));
-    let topic = StringArray::from_iter_values(rows().map(|_| raw.partition.topic.as_ref()));
-    let partition = Int32Array::from_value(raw.partition.partition, rows().count());
+    let count = rows().count();
+    let topic = StringArray::from_iter_values(std::iter::repeat_n(raw.partition.topic.as_ref(), count));
+    let partition = Int32Array::from_value(raw.partition.partition, count);
     let offset = Int64Array::from_iter_values(rows().map(|record| record.offset));
     let timestamp: TimestampMicrosecondArray = rows().map(broker_time).collect();
     let mut key = BinaryBuilder::new();

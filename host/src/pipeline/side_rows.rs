@@ -161,7 +161,7 @@ fn rows_as_json(rows: &RecordBatch) -> Result<StringArray, ArrowError> {
     writer.finish()?;
     let text = String::from_utf8(writer.into_inner())
         .map_err(|error| ArrowError::JsonError(format!("a row is not UTF-8 as JSON: {error}")))?;
-    Ok(StringArray::from_iter_values(text.lines()))
+    Ok(StringArray::from(text.lines().collect::<Vec<_>>()))
 }
 
 #[cfg(test)]

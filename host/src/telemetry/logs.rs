@@ -9,7 +9,8 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// The variable that says what is logged: `debug`, or `info,sluicebox::ledger=trace`.
 const FILTER_VARIABLE: &str = "SLUICEBOX_LOG";
-const DEFAULT_FILTER: &str = "info";
+/// The Delta kernel tells at `info` of every snapshot that it builds.
+const DEFAULT_FILTER: &str = "info,buoyant_kernel=warn";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
