@@ -31,8 +31,7 @@ fn a_crash_at_any_point_loses_nothing_and_repeats_nothing() -> Result<()> {
     let steps = STEPS.map(str::to_owned).into_iter();
     let steps = steps.chain(SINKS.map(|sink| format!("apply:{sink}")));
     let around = |step: String| [format!("before_{step}"), format!("after_{step}")];
-    let mut points: Vec<_> =
-        steps.flat_map(around).map(|point| (format!("{point}#2"), SETTINGS)).collect();
+    let mut points: Vec<_> = steps.flat_map(around).map(|point| (format!("{point}#2"), SETTINGS)).collect();
     points.extend(around("checkpoint".to_owned()).map(|point| (point, MANY_COMMITS)));
     let (points, faults) = (Mutex::new(points.into_iter()), Mutex::new(Vec::new()));
     let next = || points.lock().ok()?.next();

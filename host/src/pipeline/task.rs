@@ -87,21 +87,30 @@ pub struct StepChanges {
     pub changes: StateChanges,
 }
 
+/// Why a task cannot go on, and where it stood.
 #[derive(Debug, thiserror::Error)]
-pub enum TaskError {
-    #[error("{partition}: {error}")]
-    Open { partition: TopicPartition, error: PluginError },
-    #[error("{partition} {range}: {error}")]
-    Step { partition: TopicPartition, range: OffsetRange, error: StepError },
+#[error("{partition} {range}: {fault}")]
+pub struct TaskError {
+    pub partition: TopicPartition,
+    pub range: OffsetRange,
+    pub fault: Box<TaskFault>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TaskFault {
+    #[error(transparent)]
+    Open(#[from] PluginError),
+    #[error(transparent)]
+    Step(#[from] StepError),
     #[error(
-        "{partition}: layer `{layer}`, step `{step}`: the state cannot be restored: {what}. Go back to the plugin that \
-         wrote it, or start a new pipeline `id`"
+        "layer `{layer}`, step `{step}`: the state cannot be restored: {what}. Go back to the plugin that wrote it, or \
+         start a new pipeline `id`"
     )]
-    Restore { partition: TopicPartition, layer: String, step: String, what: String },
-    #[error("{partition}: {error}")]
-    Write { partition: TopicPartition, error: WriteError },
-    #[error("{partition}: {error}")]
-    Arrow { partition: TopicPartition, error: ArrowError },
+    Restore { layer: String, step: String, what: String },
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error(transparent)]
+    Arrow(#[from] ArrowError),
 }
 
 /// What a batch's rows meet on their way through the layers.
@@ -119,8 +128,11 @@ impl Task {
         clock: EventClock,
         start: TaskStart,
     ) -> Result<Self, TaskError> {
-        let opened = |error| TaskError::Open { partition: start.partition.clone(), error };
-        let mut layers = tree.open(&decoded_schema(decoder.output_schema())).map_err(opened)?;
+        let (partition, range) = (start.partition, OffsetRange::empty_at(start.position));
+        let failed =
+            |fault: TaskFault| TaskError { partition: partition.clone(), range, fault: Box::new(fault) };
+        let decoded = decoded_schema(decoder.output_schema());
+        let mut layers = tree.open(&decoded).map_err(|error| failed(error.into()))?;
         for state in &start.state {
             let step =
                 tree.layers.iter().zip(&mut layers).find(|(spec, _)| spec.name == state.layer).and_then(
@@ -129,17 +141,15 @@ impl Task {
                     },
                 );
             if let Some((_, step)) = step {
-                restore(step, &state.links).map_err(|what| TaskError::Restore {
-                    partition: start.partition.clone(),
-                    layer: state.layer.clone(),
-                    step: state.step.clone(),
-                    what,
+                restore(step, &state.links).map_err(|what| {
+                    let (layer, step) = (state.layer.clone(), state.step.clone());
+                    failed(TaskFault::Restore { layer, step, what })
                 })?;
             }
         }
         Ok(Self {
-            range: OffsetRange::empty_at(start.position),
-            partition: start.partition,
+            range,
+            partition,
             generation: start.generation,
             retired: false,
             accounting: Accounting::default(),
@@ -179,10 +189,10 @@ impl Task {
         self.accounting.dead_letters += decoded.dead.len() as u64;
         if !decoded.dead.is_empty() {
             let dead = decoded.dead.iter().map(|dead| (dead.record as usize, dead.reason.as_str()));
-            let rows = side_rows::undecodable(raw, dead).map_err(|error| self.arrow(error))?;
-            out.write(DEAD_LETTERS, &rows).map_err(|error| self.write(error))?;
+            let rows = side_rows::undecodable(raw, dead).map_err(|error| self.failed(error))?;
+            out.write(DEAD_LETTERS, &rows).map_err(|error| self.failed(error))?;
         }
-        let rows = self.with_host_columns(raw, decoded, now_us).map_err(|error| self.arrow(error))?;
+        let rows = self.with_host_columns(raw, decoded, now_us).map_err(|error| self.failed(error))?;
         self.run_layers(rows, raw.range, Some(raw), out)?;
         self.range.to = raw.range.to;
         Ok(Processed::Done)
@@ -206,10 +216,10 @@ impl Task {
         let mut state = Vec::new();
         for (spec, open) in self.tree.layers.iter().zip(&mut self.layers) {
             for (step_spec, step) in spec.steps.iter().zip(&mut open.steps) {
-                let changes = step.changes().map_err(|error| TaskError::Step {
+                let changes = step.changes().map_err(|error| TaskError {
                     partition: self.partition.clone(),
                     range: self.range,
-                    error,
+                    fault: Box::new(error.into()),
                 })?;
                 if let Some((layout, changes)) = step.state_layout().cloned().zip(changes) {
                     let (layer, step) = (spec.name.clone(), step_spec.name.clone());
@@ -259,19 +269,15 @@ impl Task {
             counts.rows_out = rows.num_rows() as u64;
             accounting.layers.entry(spec.name.clone()).or_default().add(&counts);
             if rows.num_rows() > 0 {
-                out.write(spec.sink, &rows).map_err(|error| passage.write(error))?;
+                out.write(spec.sink, &rows).map_err(|error| passage.failed(error))?;
             }
             produced.push(rows);
         }
         Ok(())
     }
 
-    fn arrow(&self, error: ArrowError) -> TaskError {
-        TaskError::Arrow { partition: self.partition.clone(), error }
-    }
-
-    fn write(&self, error: WriteError) -> TaskError {
-        TaskError::Write { partition: self.partition.clone(), error }
+    fn failed(&self, fault: impl Into<TaskFault>) -> TaskError {
+        TaskError { partition: self.partition.clone(), range: self.range, fault: Box::new(fault.into()) }
     }
 }
 
@@ -319,11 +325,7 @@ impl Passage<'_> {
         out: &mut Outputs,
     ) -> Result<Rows, TaskError> {
         let late = counts.late;
-        let outcome = step.run(rows, self.watermark).map_err(|error| TaskError::Step {
-            partition: self.partition.clone(),
-            range: self.range,
-            error,
-        })?;
+        let outcome = step.run(rows, self.watermark).map_err(|error| self.failed(error))?;
         *counts = outcome.counts;
         counts.rows_in += late;
         counts.late = late;
@@ -362,7 +364,7 @@ impl Passage<'_> {
         let (Some(times), Some(watermarks)) = (rows.column("_event_time"), rows.column("_watermark")) else {
             return Ok(0);
         };
-        let late = cmp::lt(&times, &watermarks).map_err(|error| self.arrow(error))?;
+        let late = cmp::lt(&times, &watermarks).map_err(|error| self.failed(error))?;
         let late = BooleanArray::new(late.values() & &validity(&late), None);
         let count = late.true_count();
         if count == 0 {
@@ -394,15 +396,11 @@ impl Passage<'_> {
             Some(sink) => (sink, aside.quarantined()),
             None => (DEAD_LETTERS, aside.dead_letters(self.raw)),
         };
-        out.write(sink, &rows.map_err(|error| self.arrow(error))?).map_err(|error| self.write(error))
+        out.write(sink, &rows.map_err(|error| self.failed(error))?).map_err(|error| self.failed(error))
     }
 
-    fn arrow(&self, error: ArrowError) -> TaskError {
-        TaskError::Arrow { partition: self.partition.clone(), error }
-    }
-
-    fn write(&self, error: WriteError) -> TaskError {
-        TaskError::Write { partition: self.partition.clone(), error }
+    fn failed(&self, fault: impl Into<TaskFault>) -> TaskError {
+        TaskError { partition: self.partition.clone(), range: self.range, fault: Box::new(fault.into()) }
     }
 }
 

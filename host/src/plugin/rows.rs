@@ -204,7 +204,7 @@ mod tests {
                     2 => {
                         let made: ArrayRef = Arc::new(Int64Array::from_iter_values(
                             (0..lazy.num_rows() as i64).map(|row| row * 7)));
-                        lazy.splice(eager.schema(), &[ColumnSource::Made(0), ColumnSource::Kept(1)], &[made.clone()]);
+                        lazy.splice(eager.schema(), &[ColumnSource::Made(0), ColumnSource::Kept(1)], std::slice::from_ref(&made));
                         eager = RecordBatch::try_new(eager.schema(), vec![made, eager.column(1).clone()]).unwrap();
                     }
                     _ => {
