@@ -17,10 +17,16 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The cargo that runs this program, at the root of the workspace.
+/// The cargo that runs this program, at the root of the workspace, in the environment of a cargo that is called by
+/// hand: build scripts that look at `CARGO_MANIFEST_DIR` and the like would be run again otherwise, and all that
+/// depends on them built again.
 pub fn cargo(workspace: &Workspace) -> Command {
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(&workspace.root);
+    let of_this_program = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars().filter(|(name, _)| of_this_program(name)) {
+        command.env_remove(name);
+    }
     command
 }
 
