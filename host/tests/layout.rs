@@ -1,6 +1,7 @@
 //! Holds the direction of imports: the modules of the host are layers, and siblings do not know each other.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its sources fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -200,7 +200,7 @@ impl Task {
 
     /// Lets the watermark of a task without records follow the wall clock, where the pipeline says so.
     pub fn advance_idle(&mut self, now_us: i64, out: &mut Outputs) -> Result<(), TaskError> {
-        if !self.clock.advance_idle(now_us) {
+        if self.retired || !self.clock.advance_idle(now_us) {
             return Ok(());
         }
         let none = RecordBatch::new_empty(decoded_schema(self.decoder.output_schema()));

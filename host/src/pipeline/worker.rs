@@ -111,6 +111,11 @@ pub enum WorkerError {
          this worker with the same file, or stop the others"
     )]
     OtherConfiguration { in_force: String },
+    #[error(
+        "records ask for column `{column}` to change from {from} to {to}, which the Delta table of sink `{sink}` cannot \
+         hold. Declare the wider type in `decode.schema` and give the sink a new table, or choose `decode.policy: rescue`"
+    )]
+    Widening { sink: String, column: String, from: String, to: String },
     #[error("the ledger refuses the epoch: {0}")]
     Refused(String),
     #[error(

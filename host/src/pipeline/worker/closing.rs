@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
+
 use super::{FailureLimits, Worker, WorkerError, now_ms};
 use crate::crash;
 use crate::ledger::entry::{Body, Entry};
 use crate::pipeline::epoch::EpochCut;
 use crate::pipeline::summary::Summary;
-use crate::schema::RecordSchema;
+use crate::schema::{RecordSchema, type_name};
 
 impl Worker {
     /// Cuts the open epoch, and enters it while the next one fills. At most one is being entered at a time.
@@ -39,13 +41,46 @@ impl Worker {
 
     /// The records ask for another schema: the epoch closes before them, and its entry proposes it. A worker
     /// that loses the race decodes under the winner's schema, and asks again if that is not enough.
-    pub(super) async fn change_schema(&mut self, schema: RecordSchema) -> Result<(), WorkerError> {
+    pub(super) async fn change_schema(&mut self, asked: RecordSchema) -> Result<(), WorkerError> {
         self.settle().await?;
         let known = self.writer.ledger.refresh().await?;
         if known.schema_version == self.epoch.schema_version {
-            self.close_and_enter(Some(schema)).await?;
+            let current = known.schema.as_ref().or(self.blueprint.declared.as_ref());
+            // Two lanes may ask at once: neither knows what the other asks for.
+            let next = match current {
+                Some(current) => current.merge(&asked).unwrap_or_else(|_| current.clone()),
+                None => asked,
+            };
+            if current == Some(&next) {
+                // Asked before the lanes were last reset; who still needs it asks again.
+                return Ok(());
+            }
+            self.refuse_what_tables_cannot_hold(&next)?;
+            self.close_and_enter(Some(next)).await?;
         }
         self.recover().await
+    }
+
+    /// Tables take new columns and fields; a column that gets another type they do not.
+    fn refuse_what_tables_cannot_hold(&self, next: &RecordSchema) -> Result<(), WorkerError> {
+        let plan = self.blueprint.plan(next)?;
+        for layout in plan.layouts.iter() {
+            let Some(before) = self.writer.layouts.iter().find(|before| before.name == layout.name) else {
+                continue;
+            };
+            for column in before.table.columns() {
+                let now = layout.table.columns().iter().find(|now| now.name == column.name);
+                if let Some(now) = now.filter(|now| !grows_into(&column.data_type, &now.data_type)) {
+                    return Err(WorkerError::Widening {
+                        sink: layout.name.clone(),
+                        column: column.name.clone(),
+                        from: type_name(&column.data_type),
+                        to: type_name(&now.data_type),
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn cut(&mut self, proposes_schema: Option<RecordSchema>) -> Result<EpochCut, WorkerError> {
@@ -107,4 +142,30 @@ fn refuse_broken_plugins(summary: &Summary, limits: FailureLimits) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Whether a table with a column of the one type can take rows of the other: the same, but for more fields.
+fn grows_into(from: &DataType, to: &DataType) -> bool {
+    match (from, to) {
+        (DataType::Struct(from), DataType::Struct(to)) => from.iter().all(|field| {
+            to.find(field.name()).is_some_and(|(_, to)| grows_into(field.data_type(), to.data_type()))
+        }),
+        (DataType::List(from), DataType::List(to)) => grows_into(from.data_type(), to.data_type()),
+        (from, to) => from == to,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::parse_type;
+
+    #[test]
+    fn fields_may_be_added_at_any_depth_and_types_may_not_change() {
+        let grows = |from, to| grows_into(&parse_type(from).unwrap(), &parse_type(to).unwrap());
+        assert!(grows("struct<a: int64>", "struct<a: int64, b: utf8>"));
+        assert!(grows("list<struct<a: int64>>", "list<struct<a: int64, b: utf8>>"));
+        assert!(!grows("int32", "int64"));
+        assert!(!grows("struct<a: int64, b: utf8>", "struct<a: int64>"));
+    }
 }

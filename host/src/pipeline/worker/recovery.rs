@@ -63,12 +63,15 @@ impl Worker {
         partitions: Vec<TopicPartition>,
         lost: bool,
     ) -> Result<(), WorkerError> {
+        let generation = self.tasks.generation;
         if lost {
             self.settle().await?;
         } else {
             self.crew.retire(&partitions);
             self.close_and_enter(None).await?;
         }
+        // A recovery meanwhile has started the partitions anew.
+        let is_open = lost || self.tasks.generation != generation;
         for partition in &partitions {
             self.tasks.owned.remove(partition);
             self.metrics.partition_revoked(partition);
@@ -76,8 +79,8 @@ impl Worker {
         self.crew.drop_tasks(&partitions);
         let released = self.intake.release(partitions).await;
         self.or_source_failure(released)?;
-        if lost {
-            // The open epoch holds rows of theirs.
+        if is_open {
+            // The open epoch may hold rows of theirs.
             self.recover().await?;
         }
         Ok(())
