@@ -1,6 +1,6 @@
 //! `cargo xtask demo` and `cargo xtask test`: each does all its own set-up first.
 
-#![expect(clippy::print_stdout, reason = "this program talks to people")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to people")]
 
 mod components;
 mod demo;
@@ -10,6 +10,7 @@ mod test;
 mod tools;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
@@ -25,9 +26,19 @@ enum Task {
     Components,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run(Task::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
     let workspace = Workspace::find();
-    match Task::parse() {
+    match task {
         Task::Demo(options) => demo::run(&workspace, &options),
         Task::Test(options) => test::run(&workspace, &options),
         Task::Components => {

@@ -1,6 +1,6 @@
 //! The demo: an embedded Kafka, a stream of sensor events, and a Sluicebox worker as a child process.
 
-#![expect(clippy::print_stdout, reason = "this program talks to people")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to people")]
 
 mod cluster;
 mod display;
@@ -9,6 +9,7 @@ mod worker;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -51,8 +52,17 @@ struct Options {
     dir: Option<PathBuf>,
 }
 
-fn main() -> Result<()> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    match run(Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: Options) -> Result<()> {
     let events = u64::from(options.rate) * u64::from(options.seconds);
     let dir = prepare_folder(options.dir)?;
 
@@ -68,10 +78,11 @@ fn main() -> Result<()> {
     let outcome = watch(&mut worker, producer);
     cluster.check_nothing_dropped()?;
     outcome.with_context(|| format!("the worker's log is {}", worker.log().display()))?;
+    let log = worker.log().to_owned();
     worker.stop()?;
 
     worker::show_tables(&dir)?;
-    println!("\nThe tables are in {}, the worker's log is {}.", dir.join("lake").display(), worker::LOG);
+    println!("The tables are in {}, the worker's log is {}.", dir.join("lake").display(), log.display());
     println!("Read them with anything that knows Delta Lake, for instance DuckDB:");
     println!("  select * from delta_scan('{}') limit 10;", dir.join("lake/gold").display());
     Ok(())

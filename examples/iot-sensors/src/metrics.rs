@@ -56,9 +56,9 @@ impl Metrics {
         self.sum("sluicebox_rows_total", &[("fate", "late")])
     }
 
-    /// The lowest watermark of all partitions, seconds since the Unix epoch.
+    /// The lowest watermark of all partitions, seconds since the Unix epoch; the worker says 0 before it has one.
     pub fn watermark(&self) -> Option<f64> {
-        self.values("sluicebox_watermark_seconds", &[]).reduce(f64::min)
+        self.values("sluicebox_watermark_seconds", &[]).reduce(f64::min).filter(|seconds| *seconds > 0.0)
     }
 
     fn sum(&self, name: &str, labels: &[(&str, &str)]) -> u64 {

@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 
 use anyhow::{Context, Result, bail, ensure};
 
-pub const LOG: &str = "worker.log";
+const LOG: &str = "worker.log";
 
 /// A running worker. Dropping it kills it.
 pub struct Worker {
@@ -62,9 +62,11 @@ impl Drop for Worker {
     }
 }
 
-/// Prints each table's rows, version and columns, and some rows.
+/// Prints each table's number of rows, version and columns, and some rows of gold.
 pub fn show_tables(dir: &Path) -> Result<()> {
-    let status = sluicebox(dir, &["tables", "--rows", "5"])?.status().context("cannot run sluicebox")?;
+    let status = sluicebox(dir, &["tables", "--rows", "5", "--rows-of", "gold"])?
+        .status()
+        .context("cannot run sluicebox")?;
     ensure!(status.success(), "`sluicebox tables` failed ({status})");
     Ok(())
 }

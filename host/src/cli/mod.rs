@@ -41,6 +41,9 @@ enum Command {
         /// Rows to show of each table.
         #[arg(long, default_value_t = 5)]
         rows: usize,
+        /// Show rows of this table only, named as its sink.
+        #[arg(long, value_name = "NAME")]
+        rows_of: Option<String>,
     },
     /// Prints the JSON Schema of pipeline files, for editors.
     Schema,
@@ -102,7 +105,9 @@ fn dispatch(command: Command) -> Result<ExitCode> {
                 ledger::show(&pipeline.file, last).await
             }
             Command::Ledger(LedgerCommand::Audit(pipeline)) => audit::audit(&pipeline.file).await,
-            Command::Tables { pipeline, rows } => tables::show(&pipeline.file, rows).await,
+            Command::Tables { pipeline, rows, rows_of } => {
+                tables::show(&pipeline.file, rows, rows_of.as_deref()).await
+            }
             Command::Schema => {
                 print(&serde_json::to_string_pretty(&crate::config::json_schema())?);
                 Ok(ExitCode::SUCCESS)

@@ -3,17 +3,23 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use arrow::util::pretty::pretty_format_batches;
 
 use super::{assemble, print};
 use crate::config;
 use crate::sink::delta;
 
-pub async fn show(file: &Path, rows: usize) -> Result<ExitCode> {
+/// Shows `rows` rows of each table, or of the one that `rows_of` names.
+pub async fn show(file: &Path, rows: usize, rows_of: Option<&str>) -> Result<ExitCode> {
     let pipeline = config::load(file)?;
+    let names: Vec<_> = assemble::sinks_in_order(&pipeline).map(|sink| sink.name.as_str()).collect();
+    if let Some(unknown) = rows_of.filter(|name| !names.contains(name)) {
+        bail!("--rows-of: the pipeline has no table `{unknown}`, but {}", names.join(", "));
+    }
     let storages = assemble::table_storages(&pipeline)?;
     for (sink, storage) in assemble::sinks_in_order(&pipeline).zip(&storages) {
+        let rows = if rows_of.is_none_or(|name| name == sink.name) { rows } else { 0 };
         let found = delta::inspect(storage, &pipeline.pipeline.id, &sink.name, rows).await;
         let Some(table) = found.with_context(|| sink.name.clone())? else {
             print(&format!("{}: no table yet at {}\n", sink.name, sink.location));
