@@ -16,6 +16,9 @@ use crate::batch::{RawBatch, RawRecord};
 /// The columns that say where a row came from.
 pub const POSITION_COLUMNS: [&str; 5] = ["_topic", "_partition", "_offset", "_timestamp", "_key"];
 
+/// Columns that rows carry between steps and that no table gets.
+pub const HIDDEN_COLUMNS: [&str; 2] = ["_event_time", "_watermark"];
+
 pub fn utc_microseconds() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
@@ -156,8 +159,11 @@ fn repeated(text: &str, count: usize) -> ArrayRef {
 }
 
 fn rows_as_json(rows: &RecordBatch) -> Result<StringArray, ArrowError> {
+    let shown: Vec<usize> = (0..rows.num_columns())
+        .filter(|column| !HIDDEN_COLUMNS.contains(&rows.schema_ref().field(*column).name().as_str()))
+        .collect();
     let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
-    writer.write(rows)?;
+    writer.write(&rows.project(&shown)?)?;
     writer.finish()?;
     let text = String::from_utf8(writer.into_inner())
         .map_err(|error| ArrowError::JsonError(format!("a row is not UTF-8 as JSON: {error}")))?;
@@ -196,6 +202,7 @@ mod tests {
         let rows = RecordBatch::try_from_iter([
             ("_offset", Arc::new(Int64Array::from(vec![12])) as ArrayRef),
             ("note", Arc::new(StringArray::from(vec!["two\nlines"]))),
+            ("_watermark", Arc::new(Int64Array::from(vec![1]))),
         ])
         .unwrap();
         let reasons = StringArray::from(vec!["too hot"]);

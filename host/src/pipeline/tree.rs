@@ -6,11 +6,10 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use serde_json::Value;
 
-use super::side_rows::{DEAD_LETTER_SCHEMA, POSITION_COLUMNS, QUARANTINE_SCHEMA, utc_microseconds};
+use super::side_rows::{
+    DEAD_LETTER_SCHEMA, HIDDEN_COLUMNS, POSITION_COLUMNS, QUARANTINE_SCHEMA, utc_microseconds,
+};
 use crate::plugin::{Limits, OnError, Plugin, PluginError, PluginKind, Step, StepSettings};
-
-/// Columns that rows carry between steps and that no table gets.
-pub const HIDDEN_COLUMNS: [&str; 2] = ["_event_time", "_watermark"];
 
 /// The place of a sink in [`LayerTree::sinks`].
 pub type SinkIndex = usize;
