@@ -88,7 +88,7 @@ pub fn main() -> ExitCode {
     match dispatch(arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            print_error(&format!("{error:#}"));
+            print_error(&in_full(&error));
             let is_usage = error.downcast_ref::<crate::config::ConfigError>().is_some();
             ExitCode::from(if is_usage { 2 } else { 1 })
         }
@@ -116,6 +116,15 @@ fn dispatch(command: Command) -> Result<ExitCode> {
     })
 }
 
+/// The error with its causes; a cause that the text before already tells is not told again.
+fn in_full(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        before if before.contains(&cause) => told,
+        before => format!("{before}: {cause}"),
+    })
+}
+
 #[expect(clippy::print_stdout, reason = "what a command answers goes to standard output")]
 fn print(line: &str) {
     println!("{line}");
@@ -124,4 +133,17 @@ fn print(line: &str) {
 #[expect(clippy::print_stderr, reason = "errors of a command go to standard error")]
 fn print_error(line: &str) {
     eprintln!("error: {line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow!("no such file").context("cannot read a.yaml: no such file").context("check");
+        assert_eq!(in_full(&error), "check: cannot read a.yaml: no such file");
+    }
 }
