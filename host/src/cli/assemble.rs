@@ -295,6 +295,7 @@ impl OpenSinks for DeltaTables {
             let since = known.map_or(0, |sink| sink.since);
             let settings = DeltaSettings {
                 plugins: self.plugins.clone(),
+                accept_version: sink.accept_version,
                 record: known.and_then(|sink| sink.record.clone()),
                 ..DeltaSettings::new(&self.pipeline, &sink.name, sink.location.url(), state.ledger, since)
             };

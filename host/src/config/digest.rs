@@ -33,6 +33,7 @@ fn deciding(pipeline: &Pipeline, plugins: &BTreeMap<StepName, String>) -> Value 
         remove(&mut document, &[], key);
     }
     remove(&mut document, &["source"], "batch");
+    remove(&mut document, &["dead_letters"], "accept_version");
     remove(&mut document, &["source", "kafka"], "brokers");
     remove(&mut document, &["source", "kafka"], "settings");
     let settings: Map<String, Value> = DECIDING_SETTINGS
@@ -49,6 +50,8 @@ fn deciding(pipeline: &Pipeline, plugins: &BTreeMap<StepName, String>) -> Value 
     }
     for (name, layer) in &pipeline.layers {
         remove(&mut document, &["layers", name, "sink"], "file_size");
+        remove(&mut document, &["layers", name, "sink"], "accept_version");
+        remove(&mut document, &["layers", name, "quarantine"], "accept_version");
         for (index, step) in layer.steps.iter().enumerate() {
             let step_document = &mut document["layers"][name]["steps"][index];
             remove(step_document, &[], "sha256");

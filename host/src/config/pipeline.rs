@@ -199,6 +199,9 @@ impl Default for EpochLimits {
 pub struct SideTable {
     /// A Delta table: a path relative to this file, or a URL.
     pub delta: String,
+    /// Changes by others up to this version of the table are as intended: the way on after a refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept_version: Option<u64>,
 }
 
 /// A named stage: an ordered list of steps, then one sink.
@@ -306,6 +309,9 @@ pub struct DeltaSink {
     /// The column whose largest value wins between rows of one key, for `mode: upsert`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_by: Option<String>,
+    /// Changes by others up to this version of the table are as intended: the way on after a refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept_version: Option<u64>,
 }
 
 fn default_file_size() -> ByteSize {

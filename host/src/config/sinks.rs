@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::error::DocumentPath;
 use super::location::Location;
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, SideTable};
 use super::validate::Findings;
 
 /// The name of the sink of dead letters. The others are `<layer>` and `<layer>.quarantine`.
@@ -21,6 +21,7 @@ pub struct Sink {
     pub name: String,
     pub kind: SinkKind,
     pub location: Location,
+    pub accept_version: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +42,12 @@ pub(super) fn resolve(
 ) -> (Vec<Sink>, Option<Location>) {
     let root = DocumentPath::default();
     let mut sinks: Vec<(DocumentPath, Sink)> = Vec::new();
-    for (path, kind, text) in tables(pipeline) {
+    for (path, kind, text, accept_version) in tables(pipeline) {
         if let Some(location) = located(text, directory, &path, found) {
             for (_, other) in &sinks {
                 compare(&location, other, &path, found);
             }
-            sinks.push((path, Sink { name: kind.name(), kind, location }));
+            sinks.push((path, Sink { name: kind.name(), kind, location, accept_version }));
         }
     }
     let path = root.key("state");
@@ -71,7 +72,7 @@ pub(super) fn resolve(
     (sinks.into_iter().map(|(_, sink)| sink).collect(), state)
 }
 
-fn tables(pipeline: &Pipeline) -> Vec<(DocumentPath, SinkKind, &str)> {
+fn tables(pipeline: &Pipeline) -> Vec<(DocumentPath, SinkKind, &str, Option<u64>)> {
     let mut tables = Vec::new();
     for (name, layer) in &pipeline.layers {
         let path = DocumentPath::default().key("layers").key(name);
@@ -79,14 +80,17 @@ fn tables(pipeline: &Pipeline) -> Vec<(DocumentPath, SinkKind, &str)> {
             path.key("sink").key("delta"),
             SinkKind::Layer(name.clone()),
             layer.sink.delta.as_str(),
+            layer.sink.accept_version,
         ));
         if let Some(quarantine) = &layer.quarantine {
             let path = path.key("quarantine").key("delta");
-            tables.push((path, SinkKind::Quarantine(name.clone()), quarantine.delta.as_str()));
+            let kind = SinkKind::Quarantine(name.clone());
+            tables.push((path, kind, quarantine.delta.as_str(), quarantine.accept_version));
         }
     }
     let path = DocumentPath::default().key("dead_letters").key("delta");
-    tables.push((path, SinkKind::DeadLetters, pipeline.dead_letters.delta.as_str()));
+    let SideTable { delta, accept_version } = &pipeline.dead_letters;
+    tables.push((path, SinkKind::DeadLetters, delta, *accept_version));
     tables
 }
 

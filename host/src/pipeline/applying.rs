@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -13,6 +13,7 @@ use super::takeover::{Sighting, Takeover};
 use crate::crash;
 use crate::ledger::Ledger;
 use crate::sink::{SinkApplier, SinkError};
+use crate::telemetry::{Metrics, Phase};
 
 /// How often a sink is looked at when nobody says that there is something to apply.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -39,6 +40,7 @@ impl Appliers {
         ledger: &Ledger,
         sinks: Vec<(String, Box<dyn SinkApplier>)>,
         failures: &mpsc::UnboundedSender<ApplyError>,
+        metrics: &Arc<Metrics>,
     ) -> Self {
         let is_applier = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
@@ -54,6 +56,7 @@ impl Appliers {
                 is_applier: is_applier.clone(),
                 progress: sender,
                 takeover: Takeover::new(PATIENCE, LONGEST_PATIENCE),
+                metrics: metrics.clone(),
             };
             let failures = failures.clone();
             tasks.spawn(async move {
@@ -100,6 +103,7 @@ struct Follower {
     is_applier: Arc<AtomicBool>,
     progress: watch::Sender<ApplyProgress>,
     takeover: Takeover,
+    metrics: Arc<Metrics>,
 }
 
 impl Follower {
@@ -131,10 +135,12 @@ impl Follower {
         if !self.is_applier.load(Ordering::Relaxed) && !self.takes_over(state.number).await? {
             return Ok(());
         }
+        let started = Instant::now();
         crash::sink_point("before_apply", &self.name);
         let progress = apply_sink(&self.ledger, &self.name, &mut *self.sink, bounds).await?;
         if progress.commits > 0 {
             crash::sink_point("after_apply", &self.name);
+            self.metrics.epoch_phase(Phase::Apply, started.elapsed());
         }
         self.progress.send_replace(progress);
         Ok(())

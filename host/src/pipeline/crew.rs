@@ -1,6 +1,7 @@
 //! All lanes of a worker.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use futures::future::try_join_all;
@@ -12,6 +13,7 @@ use super::intake::lane_of;
 use super::lane::{EpochLimits, LaneCommand, LaneCut, LaneError, LaneHandle, LaneReport, TaskPlan};
 use super::task::TaskStart;
 use crate::progress::TopicPartition;
+use crate::telemetry::Metrics;
 
 pub struct Crew {
     lanes: Vec<LaneHandle>,
@@ -26,6 +28,7 @@ impl Crew {
         limits: EpochLimits,
         budget: &Budget,
         reports: &mpsc::UnboundedSender<LaneReport>,
+        metrics: &Arc<Metrics>,
     ) -> std::io::Result<Self> {
         let threads = threads.max(1);
         let limits = EpochLimits {
@@ -34,7 +37,15 @@ impl Crew {
         };
         let lanes = (0..threads)
             .map(|index| {
-                LaneHandle::spawn(index, incarnation, plan.clone(), limits, budget.clone(), reports.clone())
+                LaneHandle::spawn(
+                    index,
+                    incarnation,
+                    plan.clone(),
+                    limits,
+                    budget.clone(),
+                    reports.clone(),
+                    metrics.clone(),
+                )
             })
             .collect::<std::io::Result<_>>()?;
         Ok(Self { lanes })

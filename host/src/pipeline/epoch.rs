@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures::future::try_join_all;
 use object_store::ObjectStore;
@@ -20,6 +21,7 @@ use crate::ledger::{Appended, Ledger, LedgerError, Proposal};
 use crate::progress::TopicPartition;
 use crate::schema::RecordSchema;
 use crate::sink::delta::{self, DeltaError, EncodedFile};
+use crate::telemetry::{Metrics, Phase};
 
 /// Enters the epochs of one worker, one at a time.
 #[derive(Clone)]
@@ -32,6 +34,7 @@ pub struct EpochWriter {
     /// For each sink, where its files go.
     pub tables: Arc<[Arc<dyn ObjectStore>]>,
     pub layouts: Arc<[SinkLayout]>,
+    pub metrics: Arc<Metrics>,
 }
 
 /// An epoch as the lanes handed it over.
@@ -90,6 +93,7 @@ impl EpochWriter {
                 files.entry(sink.sink).or_default().extend(sink.files);
             }
         }
+        let started = Instant::now();
         crash::point("before_upload");
         let sinks = self.upload(files).await?;
         crash::point("after_upload");
@@ -97,6 +101,7 @@ impl EpochWriter {
         crash::point("before_state_upload");
         let segments = self.state.put(writer, &known, &mut tasks).await?;
         crash::point("after_state_upload");
+        self.metrics.epoch_phase(Phase::Upload, started.elapsed());
         let tasks = tasks
             .into_iter()
             .zip(segments)
@@ -110,9 +115,11 @@ impl EpochWriter {
             sinks,
             seen: cut.seen,
         });
+        let started = Instant::now();
         crash::point("before_entry");
         let appended = self.ledger.append(Proposal { writer, opened_at_ms: cut.opened_at_ms, body }).await?;
         crash::point("after_entry");
+        self.metrics.epoch_phase(Phase::Entry, started.elapsed());
         if let Err(error) = self.ledger.snapshot_if_due().await {
             warn!(%error, "no snapshot of the ledger; the next epoch tries again");
         }

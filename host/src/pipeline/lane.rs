@@ -19,6 +19,7 @@ use crate::decode::{DecodeSettings, Decoder};
 use crate::progress::TopicPartition;
 use crate::schema::RecordSchema;
 use crate::source::Generation;
+use crate::telemetry::Metrics;
 
 /// What a lane needs to open tasks under one schema version.
 #[derive(Clone)]
@@ -99,6 +100,7 @@ impl LaneHandle {
         limits: EpochLimits,
         budget: Budget,
         reports: mpsc::UnboundedSender<LaneReport>,
+        metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
         let (commands, inbox) = channel();
         let lane = Lane {
@@ -109,6 +111,7 @@ impl LaneHandle {
             limits,
             budget,
             reports,
+            metrics,
             inbox,
             tasks: HashMap::new(),
             waiting: VecDeque::new(),
@@ -168,6 +171,7 @@ struct Lane {
     limits: EpochLimits,
     budget: Budget,
     reports: mpsc::UnboundedSender<LaneReport>,
+    metrics: Arc<Metrics>,
     inbox: Receiver<LaneCommand>,
     tasks: HashMap<TopicPartition, Task>,
     outputs: Outputs,
@@ -237,7 +241,7 @@ impl Lane {
             .map_err(|error| LaneError::Decoder(error.to_string()))?;
         let partition = start.partition.clone();
         let clock = EventClock::new(self.plan.event_time.clone(), start.max_event_time, now_us());
-        let task = Task::open(self.plan.tree.clone(), decoder, clock, start)?;
+        let task = Task::open(self.plan.tree.clone(), decoder, clock, self.metrics.clone(), start)?;
         self.tasks.insert(partition, task);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! A task: one partition's records through the whole tree of layers.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::kernels::cmp;
@@ -21,6 +22,7 @@ use crate::progress::{Accounting, LayerCounts, OffsetRange, StepCounts, TopicPar
 use crate::schema::RecordSchema;
 use crate::source::Generation;
 use crate::state::{self, StateError};
+use crate::telemetry::Metrics;
 
 /// Where a task goes on: what the ledger's last entry of it says.
 pub struct TaskStart {
@@ -58,6 +60,7 @@ pub struct Task {
     range: OffsetRange,
     decoder: Decoder,
     clock: EventClock,
+    metrics: Arc<Metrics>,
     layers: Vec<OpenLayer>,
     accounting: Accounting,
 }
@@ -119,6 +122,7 @@ struct Passage<'a> {
     range: OffsetRange,
     raw: Option<&'a RawBatch>,
     watermark: Option<i64>,
+    metrics: &'a Metrics,
 }
 
 impl Task {
@@ -126,6 +130,7 @@ impl Task {
         tree: Arc<LayerTree>,
         decoder: Decoder,
         clock: EventClock,
+        metrics: Arc<Metrics>,
         start: TaskStart,
     ) -> Result<Self, TaskError> {
         let (partition, range) = (start.partition, OffsetRange::empty_at(start.position));
@@ -156,6 +161,7 @@ impl Task {
             tree,
             decoder,
             clock,
+            metrics,
             layers,
         })
     }
@@ -259,8 +265,8 @@ impl Task {
         raw: Option<&RawBatch>,
         out: &mut Outputs,
     ) -> Result<(), TaskError> {
-        let Self { tree, layers, accounting, partition, clock, .. } = self;
-        let passage = Passage { partition, range, raw, watermark: clock.watermark() };
+        let Self { tree, layers, accounting, partition, clock, metrics, .. } = self;
+        let passage = Passage { partition, range, raw, watermark: clock.watermark(), metrics };
         let mut produced: Vec<RecordBatch> = Vec::with_capacity(layers.len());
         for (spec, open) in tree.layers.iter().zip(layers) {
             let rows = spec.parent.and_then(|parent| produced.get(parent)).unwrap_or(&decoded).clone();
@@ -325,7 +331,9 @@ impl Passage<'_> {
         out: &mut Outputs,
     ) -> Result<Rows, TaskError> {
         let late = counts.late;
+        let started = Instant::now();
         let outcome = step.run(rows, self.watermark).map_err(|error| self.failed(error))?;
+        self.metrics.plugin_call(&layer.name, &spec.name, started.elapsed());
         *counts = outcome.counts;
         counts.rows_in += late;
         counts.late = late;

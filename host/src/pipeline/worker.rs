@@ -191,8 +191,15 @@ impl Worker {
         let (lane_reports, lanes) = unbounded_channel();
         let (intake_events, intake) = unbounded_channel();
         let (applier_failures, appliers) = unbounded_channel();
-        let crew =
-            Crew::spawn(settings.threads, incarnation, &plan, settings.epoch_limits, &budget, &lane_reports)?;
+        let crew = Crew::spawn(
+            settings.threads,
+            incarnation,
+            &plan,
+            settings.epoch_limits,
+            &budget,
+            &lane_reports,
+            &parts.metrics,
+        )?;
         let mut worker = Self {
             intake: Intake::spawn(settings.source.clone(), crew.commands(), budget, intake_events)?,
             crew,
@@ -203,6 +210,7 @@ impl Worker {
                 state: super::state_objects::StateObjects::new(parts.state),
                 tables: parts.tables,
                 layouts: plan.layouts.clone(),
+                metrics: parts.metrics.clone(),
             },
             blueprint,
             open_sinks: parts.open_sinks,

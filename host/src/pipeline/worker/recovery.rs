@@ -90,7 +90,12 @@ impl Worker {
     pub(super) async fn follow_sinks(&mut self, plan: &TaskPlan) -> Result<(), WorkerError> {
         if self.appliers.is_none() && !plan.tree.layers.is_empty() {
             let sinks = self.open_sinks.open(plan).await?;
-            self.appliers = Some(Appliers::spawn(&self.writer.ledger, sinks, &self.events.applier_failures));
+            self.appliers = Some(Appliers::spawn(
+                &self.writer.ledger,
+                sinks,
+                &self.events.applier_failures,
+                &self.metrics,
+            ));
         }
         Ok(())
     }
