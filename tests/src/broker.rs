@@ -15,6 +15,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tempfile::TempDir;
 
 /// Names an external broker (`host:port`) that is used instead of a fresh one.
@@ -95,6 +96,21 @@ impl Broker {
         feed.send(records)?;
         let ends = feed.flush()?;
         Ok((topic, ends))
+    }
+
+    /// Appends records with these payloads to a partition.
+    pub fn send<'a>(
+        &self,
+        topic: &str,
+        partition: i32,
+        payloads: impl IntoIterator<Item = &'a str>,
+    ) -> Result<()> {
+        let producer: BaseProducer = self.client().set("enable.idempotence", "true").create()?;
+        for payload in payloads {
+            let record = BaseRecord::<(), str>::to(topic).partition(partition).payload(payload);
+            producer.send(record).map_err(|(error, _)| error)?;
+        }
+        producer.flush(REQUEST_TIMEOUT).context("the broker took too long to take the records")
     }
 
     /// Each partition's end offset.

@@ -107,6 +107,7 @@ pub fn bytes(batch: &RecordBatch, name: &str) -> Result<ArrayRef> {
     Ok(cast(column(batch, name)?, &DataType::Binary)?)
 }
 
-fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
+/// A column by its name.
+pub fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
     batch.column_by_name(name).with_context(|| format!("no column `{name}`"))
 }

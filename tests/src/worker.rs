@@ -40,6 +40,12 @@ impl Launch {
         self
     }
 
+    /// Sets one more variable of the pipeline file.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// The worker aborts at `point` (see [`CRASH_AT`]).
     pub fn crash_at(mut self, point: &str) -> Self {
         self.command.env(CRASH_AT, point);
@@ -82,6 +88,13 @@ impl Worker {
         let status = self.wait()?;
         ensure!(status.success(), "worker {} failed ({status}):\n{}", self.name, self.log_tail());
         Ok(self.last_line.take().unwrap_or_default())
+    }
+
+    /// Waits until the worker stops with an error. Returns the end of its log.
+    pub fn expect_failure(mut self) -> Result<String> {
+        let status = self.wait()?;
+        ensure!(status.code() == Some(1), "worker {} ended with {status}:\n{}", self.name, self.log_tail());
+        Ok(self.log_tail())
     }
 
     /// Waits for the crash that was ordered. It is an error if the worker ends otherwise, for then

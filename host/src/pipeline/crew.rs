@@ -17,6 +17,7 @@ use crate::telemetry::Metrics;
 
 pub struct Crew {
     lanes: Vec<LaneHandle>,
+    resets: u64,
 }
 
 impl Crew {
@@ -48,7 +49,7 @@ impl Crew {
                 )
             })
             .collect::<std::io::Result<_>>()?;
-        Ok(Self { lanes })
+        Ok(Self { lanes, resets: 0 })
     }
 
     /// For the source, which sends batches to the lanes directly.
@@ -57,10 +58,16 @@ impl Crew {
     }
 
     /// Drops all tasks and everything since the last cut.
-    pub fn reset(&self, plan: &TaskPlan) {
+    pub fn reset(&mut self, plan: &TaskPlan) {
+        self.resets += 1;
         for lane in &self.lanes {
             lane.send(LaneCommand::Reset(Box::new(plan.clone())));
         }
+    }
+
+    /// Whether a report was sent since the last reset.
+    pub fn is_current(&self, report: &LaneReport) -> bool {
+        report.resets == self.resets
     }
 
     pub fn open(&self, starts: Vec<TaskStart>) {

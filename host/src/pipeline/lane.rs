@@ -58,13 +58,19 @@ pub enum LaneCommand {
 }
 
 /// What a lane says without being asked.
-pub enum LaneReport {
+pub struct LaneReport {
+    /// How often the lane had been reset: what it said before the last time is out of date.
+    pub resets: u64,
+    pub event: LaneEvent,
+}
+
+pub enum LaneEvent {
     /// The open epoch has reached its limit: the lane waits to be cut.
     Full,
     /// Records ask for this schema: the lane waits to be reset.
     SchemaChange(RecordSchema),
-    /// The lane's epoch is lost: it waits to be reset.
-    Failed(LaneError),
+    /// The lane's epoch is lost: the next cut says why, and then it waits to be reset.
+    Failed,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +122,7 @@ impl LaneHandle {
             tasks: HashMap::new(),
             waiting: VecDeque::new(),
             held: None,
+            resets: 0,
             open_rows: 0,
         };
         let thread = std::thread::Builder::new().name(format!("lane-{index}")).spawn(move || lane.run())?;
@@ -154,14 +161,13 @@ impl Drop for LaneHandle {
 }
 
 /// Why a lane processes nothing until it gets a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Held {
     /// Until the next cut.
     Full,
     /// Until the next reset; what was done before can still be cut.
     Schema,
-    /// Until the next reset: the open epoch is lost.
-    Lost,
+    /// Until the next reset: the open epoch is lost, for this reason.
+    Lost(LaneError),
 }
 
 struct Lane {
@@ -177,6 +183,7 @@ struct Lane {
     outputs: Outputs,
     waiting: VecDeque<(RawBatch, Generation)>,
     held: Option<Held>,
+    resets: u64,
     open_rows: u64,
 }
 
@@ -229,6 +236,9 @@ impl Lane {
             }
             LaneCommand::Cut { epoch, reply } => {
                 let cut = self.cut(epoch);
+                if cut.is_err() {
+                    self.held = Some(Held::Lost(LaneError::Lost));
+                }
                 if reply.send(cut).is_err() {
                     debug!("nobody waits for the cut any more");
                 }
@@ -247,44 +257,42 @@ impl Lane {
     }
 
     fn process_next(&mut self) {
-        let Some((batch, generation)) = self.waiting.pop_front() else { return };
-        let size = batch.size();
-        match self.process(&batch, generation) {
-            Ok(None) => self.budget.give_back(size),
-            Ok(Some(schema)) => {
-                self.waiting.push_front((batch, generation));
-                self.hold(Held::Schema, LaneReport::SchemaChange(schema));
+        let Some((mut batch, generation)) = self.waiting.pop_front() else { return };
+        let task = self.tasks.get_mut(&batch.partition).filter(|task| task.expects(&batch, generation));
+        let Some(task) = task else {
+            debug!(partition = %batch.partition, range = %batch.range, "a batch of an earlier start is left out");
+            return self.budget.give_back(batch.size());
+        };
+        if let Some(offset) = task.divides(&batch) {
+            self.waiting.push_front((batch.split_off(offset), generation));
+        }
+        if task.must_cut_before(&batch) {
+            self.waiting.push_front((batch, generation));
+            return self.hold(Held::Full, LaneEvent::Full);
+        }
+        let processed = task.process(&batch, now_us(), &mut self.outputs);
+        if let Ok(Processed::SchemaChange(schema)) = processed {
+            self.waiting.push_front((batch, generation));
+            return self.hold(Held::Schema, LaneEvent::SchemaChange(schema));
+        }
+        self.budget.give_back(batch.size());
+        self.open_rows += batch.records.len() as u64;
+        match processed {
+            Err(error) => self.fail(error.into()),
+            Ok(processed) if matches!(processed, Processed::Tried) || self.is_full() => {
+                self.hold(Held::Full, LaneEvent::Full);
             }
-            Err(error) => {
-                self.budget.give_back(size);
-                self.fail(error);
-            }
+            Ok(_) => {}
         }
     }
 
-    fn process(
-        &mut self,
-        batch: &RawBatch,
-        generation: Generation,
-    ) -> Result<Option<RecordSchema>, LaneError> {
-        let Some(task) = self.tasks.get_mut(&batch.partition).filter(|task| task.expects(batch, generation))
-        else {
-            debug!(partition = %batch.partition, range = %batch.range, "a batch of an earlier start is left out");
-            return Ok(None);
-        };
-        if let Processed::SchemaChange(schema) = task.process(batch, now_us(), &mut self.outputs)? {
-            return Ok(Some(schema));
-        }
-        self.open_rows += batch.records.len() as u64;
-        if self.open_rows >= self.limits.rows || self.outputs.buffered_bytes() >= self.limits.bytes {
-            self.hold(Held::Full, LaneReport::Full);
-        }
-        Ok(None)
+    fn is_full(&self) -> bool {
+        self.open_rows >= self.limits.rows || self.outputs.buffered_bytes() >= self.limits.bytes
     }
 
     fn cut(&mut self, epoch: u64) -> Result<LaneCut, LaneError> {
-        if self.held == Some(Held::Lost) {
-            return Err(LaneError::Lost);
+        if let Some(Held::Lost(error)) = &mut self.held {
+            return Err(std::mem::replace(error, LaneError::Lost));
         }
         let mut tasks = Vec::new();
         for task in self.tasks.values_mut() {
@@ -292,9 +300,7 @@ impl Lane {
             tasks.extend(task.cut()?);
         }
         self.open_rows = 0;
-        if self.held == Some(Held::Full) {
-            self.held = None;
-        }
+        self.held.take_if(|held| matches!(held, Held::Full));
         Ok(LaneCut { tasks, files: self.outputs.cut(epoch)? })
     }
 
@@ -306,16 +312,17 @@ impl Lane {
         self.outputs = Outputs::new(&plan.layouts, self.incarnation, self.index);
         self.plan = plan;
         self.open_rows = 0;
+        self.resets += 1;
         self.held = None;
     }
 
     fn fail(&mut self, error: LaneError) {
-        self.hold(Held::Lost, LaneReport::Failed(error));
+        self.hold(Held::Lost(error), LaneEvent::Failed);
     }
 
-    fn hold(&mut self, held: Held, report: LaneReport) {
+    fn hold(&mut self, held: Held, event: LaneEvent) {
         self.held = Some(held);
-        if self.reports.send(report).is_err() {
+        if self.reports.send(LaneReport { resets: self.resets, event }).is_err() {
             debug!("nobody hears the lane any more");
         }
     }

@@ -1,24 +1,23 @@
 //! A task: one partition's records through the whole tree of layers.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use arrow::array::{AsArray, BooleanArray, RecordBatch, StringArray};
-use arrow::compute::kernels::cmp;
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use bytes::Bytes;
 
 use super::event_clock::EventClock;
 use super::outputs::{Outputs, WriteError};
-use super::side_rows::{self, SetAside};
-use super::tree::{DEAD_LETTERS, LayerSpec, LayerTree, OpenLayer, StepSpec, decoded_schema};
+use super::passage::Passage;
+use super::side_rows;
+use super::suspect::Suspect;
+use super::tree::{DEAD_LETTERS, LayerTree, OpenLayer, decoded_schema};
 use crate::batch::RawBatch;
 use crate::changes::{StateChanges, StateLayout};
 use crate::decode::columns::host_columns;
 use crate::decode::{Decoded, DecodedRows, Decoder};
-use crate::plugin::{PluginError, Rows, Step, StepError};
-use crate::progress::{Accounting, LayerCounts, OffsetRange, StepCounts, TopicPartition};
+use crate::plugin::{PluginError, Step, StepError};
+use crate::progress::{Accounting, LayerCounts, OffsetRange, TopicPartition};
 use crate::schema::RecordSchema;
 use crate::source::Generation;
 use crate::state::{self, StateError};
@@ -31,6 +30,7 @@ pub struct TaskStart {
     pub position: i64,
     pub max_event_time: Option<i64>,
     pub state: Vec<StoredState>,
+    pub suspect: Option<Suspect>,
 }
 
 /// The state of one step as it was stored: encoded changes, the first of which may be a base.
@@ -58,6 +58,8 @@ pub struct Task {
     generation: Generation,
     retired: bool,
     range: OffsetRange,
+    /// Kept until it is cut.
+    suspect: Option<Suspect>,
     decoder: Decoder,
     clock: EventClock,
     metrics: Arc<Metrics>,
@@ -68,6 +70,8 @@ pub struct Task {
 /// What processing a batch came to.
 pub enum Processed {
     Done,
+    /// The batch held suspects: what was done is to be cut before anything else.
+    Tried,
     /// Nothing was done: the records ask for this schema first.
     SchemaChange(RecordSchema),
 }
@@ -99,6 +103,12 @@ pub struct TaskError {
     pub fault: Box<TaskFault>,
 }
 
+impl TaskError {
+    pub fn is_broken_step(&self) -> bool {
+        matches!(*self.fault, TaskFault::Step(StepError::Broken { .. }))
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum TaskFault {
     #[error(transparent)]
@@ -114,15 +124,6 @@ pub enum TaskFault {
     Write(#[from] WriteError),
     #[error(transparent)]
     Arrow(#[from] ArrowError),
-}
-
-/// What a batch's rows meet on their way through the layers.
-struct Passage<'a> {
-    partition: &'a TopicPartition,
-    range: OffsetRange,
-    raw: Option<&'a RawBatch>,
-    watermark: Option<i64>,
-    metrics: &'a Metrics,
 }
 
 impl Task {
@@ -157,6 +158,7 @@ impl Task {
             partition,
             generation: start.generation,
             retired: false,
+            suspect: start.suspect,
             accounting: Accounting::default(),
             tree,
             decoder,
@@ -169,6 +171,16 @@ impl Task {
     /// Whether the batch is the next of this task; one that was fetched for an earlier start is not.
     pub fn expects(&self, batch: &RawBatch, generation: Generation) -> bool {
         !self.retired && self.generation == generation && self.range.to == batch.range.from
+    }
+
+    /// Where the batch is to be divided before its first part is processed.
+    pub fn divides(&self, batch: &RawBatch) -> Option<i64> {
+        self.suspect.as_ref()?.divides(batch.range)
+    }
+
+    /// Whether what was done is to be cut before the batch is processed.
+    pub fn must_cut_before(&self, batch: &RawBatch) -> bool {
+        !self.range.is_empty() && self.suspect.as_ref().is_some_and(|suspect| suspect.covers(batch.range))
     }
 
     /// Takes no more batches; what was done is still to be cut.
@@ -201,7 +213,8 @@ impl Task {
         let rows = self.with_host_columns(raw, decoded, now_us).map_err(|error| self.failed(error))?;
         self.run_layers(rows, raw.range, Some(raw), out)?;
         self.range.to = raw.range.to;
-        Ok(Processed::Done)
+        let tried = self.suspect.as_ref().is_some_and(|suspect| suspect.covers(raw.range));
+        Ok(if tried { Processed::Tried } else { Processed::Done })
     }
 
     /// Lets the watermark of a task without records follow the wall clock, where the pipeline says so.
@@ -235,6 +248,7 @@ impl Task {
         }
         let range = self.range;
         self.range = OffsetRange::empty_at(range.to);
+        self.suspect.take_if(|suspect| suspect.range.to <= range.to);
         Ok(Some(TaskCut {
             partition: self.partition.clone(),
             range,
@@ -265,8 +279,9 @@ impl Task {
         raw: Option<&RawBatch>,
         out: &mut Outputs,
     ) -> Result<(), TaskError> {
-        let Self { tree, layers, accounting, partition, clock, metrics, .. } = self;
-        let passage = Passage { partition, range, raw, watermark: clock.watermark(), metrics };
+        let Self { tree, layers, accounting, partition, clock, suspect, metrics, .. } = self;
+        let suspect = suspect.as_ref().filter(|suspect| suspect.covers(range));
+        let passage = Passage { partition, range, raw, watermark: clock.watermark(), suspect, metrics };
         let mut produced: Vec<RecordBatch> = Vec::with_capacity(layers.len());
         for (spec, open) in tree.layers.iter().zip(layers) {
             let rows = spec.parent.and_then(|parent| produced.get(parent)).unwrap_or(&decoded).clone();
@@ -298,135 +313,4 @@ fn restore(step: &mut Step, links: &[StoredLink]) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     let rows = state::compact(&layout, None, changes).map_err(|error| error.to_string())?;
     step.restore(&rows).map_err(|error| error.to_string())
-}
-
-impl Passage<'_> {
-    fn run_steps(
-        &self,
-        layer: &LayerSpec,
-        open: &mut OpenLayer,
-        rows: RecordBatch,
-        counts: &mut LayerCounts,
-        out: &mut Outputs,
-    ) -> Result<RecordBatch, TaskError> {
-        let mut rows = Rows::new(rows);
-        for (spec, step) in layer.steps.iter().zip(&mut open.steps) {
-            let mut step_counts = StepCounts::default();
-            if spec.aggregates() {
-                step_counts.late = self.set_late_rows_aside(layer, spec, &mut rows, out)?;
-            }
-            rows = self.run_step(layer, spec, step, rows, &mut step_counts, out)?;
-            counts.steps.push(step_counts);
-        }
-        Ok(rows.into_batch())
-    }
-
-    fn run_step(
-        &self,
-        layer: &LayerSpec,
-        spec: &StepSpec,
-        step: &mut Step,
-        rows: Rows,
-        counts: &mut StepCounts,
-        out: &mut Outputs,
-    ) -> Result<Rows, TaskError> {
-        let late = counts.late;
-        let started = Instant::now();
-        let outcome = step.run(rows, self.watermark).map_err(|error| self.failed(error))?;
-        self.metrics.plugin_call(&layer.name, &spec.name, started.elapsed());
-        *counts = outcome.counts;
-        counts.rows_in += late;
-        counts.late = late;
-        if let Some(rejected) = &outcome.rejected {
-            let aside = SetAside {
-                layer: &layer.name,
-                step: &spec.name,
-                rows: &rejected.rows,
-                rules: rejected.rules.iter().flatten().collect(),
-                reasons: &rejected.reasons,
-            };
-            self.put_aside(&aside, layer.quarantine, out)?;
-        }
-        if let Some(failed) = &outcome.failed {
-            let aside = SetAside {
-                layer: &layer.name,
-                step: &spec.name,
-                rows: &failed.rows,
-                rules: vec!["failed"; failed.rows.num_rows()],
-                reasons: &failed.reasons,
-            };
-            let quarantine = layer.quarantine.filter(|_| spec.quarantines_failed_rows);
-            self.put_aside(&aside, quarantine, out)?;
-        }
-        Ok(outcome.rows)
-    }
-
-    /// Takes the rows behind their own watermark away from a step that aggregates, and counts them.
-    fn set_late_rows_aside(
-        &self,
-        layer: &LayerSpec,
-        step: &StepSpec,
-        rows: &mut Rows,
-        out: &mut Outputs,
-    ) -> Result<u64, TaskError> {
-        let (Some(times), Some(watermarks)) = (rows.column("_event_time"), rows.column("_watermark")) else {
-            return Ok(0);
-        };
-        let late = cmp::lt(&times, &watermarks).map_err(|error| self.failed(error))?;
-        let late = BooleanArray::new(late.values() & &validity(&late), None);
-        let count = late.true_count();
-        if count == 0 {
-            return Ok(0);
-        }
-        let rows = rows.take_where(late.values());
-        if layer.quarantine_late_rows {
-            let reasons = lateness(&rows);
-            let aside = SetAside {
-                layer: &layer.name,
-                step: &step.name,
-                rules: vec!["late"; rows.num_rows()],
-                reasons: &reasons,
-                rows: &rows,
-            };
-            self.put_aside(&aside, layer.quarantine, out)?;
-        }
-        Ok(count as u64)
-    }
-
-    /// Into the quarantine where there is one, else to the dead letters: nothing is lost.
-    fn put_aside(
-        &self,
-        aside: &SetAside<'_>,
-        quarantine: Option<usize>,
-        out: &mut Outputs,
-    ) -> Result<(), TaskError> {
-        let (sink, rows) = match quarantine {
-            Some(sink) => (sink, aside.quarantined()),
-            None => (DEAD_LETTERS, aside.dead_letters(self.raw)),
-        };
-        out.write(sink, &rows.map_err(|error| self.failed(error))?).map_err(|error| self.failed(error))
-    }
-
-    fn failed(&self, fault: impl Into<TaskFault>) -> TaskError {
-        TaskError { partition: self.partition.clone(), range: self.range, fault: Box::new(fault.into()) }
-    }
-}
-
-fn validity(mask: &BooleanArray) -> arrow::buffer::BooleanBuffer {
-    use arrow::array::Array;
-    match mask.nulls() {
-        Some(nulls) => nulls.inner().clone(),
-        None => arrow::buffer::BooleanBuffer::new_set(mask.len()),
-    }
-}
-
-fn lateness(rows: &RecordBatch) -> StringArray {
-    let column = |name| {
-        rows.column_by_name(name).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
-    };
-    let (times, watermarks) = (column("_event_time"), column("_watermark"));
-    StringArray::from_iter_values((0..rows.num_rows()).map(|row| {
-        let behind = times.zip(watermarks).map_or(0, |(time, mark)| mark.value(row) - time.value(row));
-        format!("{:.3} s behind the watermark", behind as f64 / 1e6)
-    }))
 }

@@ -25,9 +25,10 @@ use super::budget::Budget;
 use super::crew::Crew;
 use super::epoch::{EpochError, EpochWriter};
 use super::intake::{Intake, IntakeEvent};
-use super::lane::{EpochLimits, LaneError, LaneReport, TaskPlan};
+use super::lane::{EpochLimits, LaneError, LaneEvent, LaneReport, TaskPlan};
 use super::state_objects::StateError;
 use super::summary::Summary;
+use super::suspect::Suspect;
 use super::sweeping::{Files, sweep};
 use crate::ledger::entry::{EntryNumber, SinkRecord};
 use crate::ledger::{Appended, Ledger, LedgerError, Verdict};
@@ -119,6 +120,11 @@ pub enum WorkerError {
     #[error("the ledger refuses the epoch: {0}")]
     Refused(String),
     #[error(
+        "{0}. No single record is to blame, so none can be stepped over: correct the plugin, or raise its limits. \
+         Nothing is lost; the pipeline goes on from its last epoch"
+    )]
+    NoCulprit(Box<LaneError>),
+    #[error(
         "layer `{layer}`, step `{step}`: {failed} of {rows} rows broke the plugin, more than `failures.max_share` \
          allows. See the dead letters for the reasons; correct the plugin, or raise the limit"
     )]
@@ -160,6 +166,8 @@ struct Events {
 struct Tasks {
     /// With the entry that each goes on from.
     owned: HashMap<TopicPartition, EntryNumber>,
+    /// Records among which one breaks a stateful step.
+    suspects: HashMap<TopicPartition, Suspect>,
     generation: Generation,
     /// Recoveries in a row without an entry between them.
     recoveries: u32,
@@ -286,14 +294,19 @@ impl Worker {
     }
 
     async fn on_report(&mut self, report: LaneReport) -> Result<(), WorkerError> {
-        match report {
-            LaneReport::Full if self.in_flight.is_some() => {
+        if matches!(report.event, LaneEvent::Failed) {
+            self.settle().await?;
+        }
+        if !self.crew.is_current(&report) {
+            return Ok(());
+        }
+        match report.event {
+            LaneEvent::Full if self.in_flight.is_some() => {
                 self.epoch.full = true;
                 Ok(())
             }
-            LaneReport::Full => self.close_epoch().await,
-            LaneReport::SchemaChange(schema) => self.change_schema(schema).await,
-            LaneReport::Failed(error) => Err(error.into()),
+            LaneEvent::SchemaChange(schema) => self.change_schema(schema).await,
+            LaneEvent::Full | LaneEvent::Failed => self.close_epoch().await,
         }
     }
 

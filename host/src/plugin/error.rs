@@ -43,10 +43,8 @@ pub enum StepError {
     #[error("{at}: {what}")]
     Refused { at: At, what: String },
     /// The instance of a stateful step is lost, with its state. The task goes back to its last epoch.
-    #[error(
-        "{at}: {what} in a batch of {rows} rows; its state is lost and must be restored from the last epoch"
-    )]
-    Broken { at: At, rows: usize, what: String },
+    #[error("{at}: {what}; its state is lost and must be restored from the last epoch")]
+    Broken { at: At, what: String },
 }
 
 /// Which step of which layer, and the plugin in it.

@@ -29,7 +29,7 @@ impl Step {
         match delta.and_then(|delta| check_changes(delta, layout).map_err(Fault::Malformed)) {
             Ok(changes) if changes == StateChanges::default() => Ok(None),
             Ok(changes) => Ok(Some(changes)),
-            Err(fault) => Err(self.broken(0, fault)),
+            Err(fault) => Err(self.broken(fault)),
         }
     }
 

@@ -20,10 +20,11 @@ use super::plan::Plan;
 use super::rows::Rows;
 use super::{config, schema, state};
 
-/// What becomes of rows that break a stateless plugin, or get a `data` error.
+/// What becomes of rows that break a plugin, or get a `data` error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnError {
-    /// They come back apart from the others, in [`StepOutcome::failed`].
+    /// They come back apart from the others, in [`StepOutcome::failed`]; those that break a stateful step are
+    /// for the caller to find ([`StepError::Broken`]).
     #[default]
     SetAside,
     /// The first of them stops the pipeline.
@@ -133,7 +134,7 @@ impl Step {
         match self.process(&columns, count, watermark, self.limits.cpu) {
             Ok(outcome) => Ok(self.finish(outcome, rows)),
             Err(fault) if fault.is_final() => Err(self.refused(fault.to_string())),
-            Err(fault) if self.plugin.is_stateful() => Err(self.broken(count, fault)),
+            Err(fault) if self.plugin.is_stateful() => Err(self.broken(fault)),
             Err(fault) => self.run_in_pieces(rows, &columns, fault),
         }
     }
@@ -201,10 +202,14 @@ impl Step {
     }
 
     /// The state is not to be trusted any more, so the instance goes.
-    pub(super) fn broken(&mut self, rows: usize, fault: Fault) -> StepError {
+    pub(super) fn broken(&mut self, fault: Fault) -> StepError {
         self.drop_instance();
         self.is_broken = true;
-        StepError::Broken { at: self.at.clone(), rows, what: fault.to_string() }
+        let (at, what) = (self.at.clone(), fault.to_string());
+        match self.on_error {
+            OnError::SetAside => StepError::Broken { at, what },
+            OnError::Stop => StepError::Refused { at, what },
+        }
     }
 }
 

@@ -59,7 +59,7 @@ fn a_broken_step_gives_nothing_until_it_is_restored() {
         step.run(rows(5), None).unwrap();
         let Some(StateChanges { upserts: Some(kept), .. }) = step.changes().unwrap() else { panic!() };
         let broken = step.run(rows(9), None).unwrap_err();
-        assert!(matches!(&broken, StepError::Broken { rows: 9, .. }), "{broken}");
+        assert!(matches!(&broken, StepError::Broken { .. }), "{broken}");
         let told = broken.to_string();
         for part in ["layer `silver`", "step `cleanse`", says, "9 rows"] {
             assert!(told.contains(part), "{told} does not say {part}");

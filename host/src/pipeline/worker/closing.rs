@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 
+use tracing::{info, warn};
+
 use super::{FailureLimits, Worker, WorkerError, now_ms};
 use crate::crash;
 use crate::ledger::entry::{Body, Entry};
 use crate::pipeline::epoch::EpochCut;
+use crate::pipeline::lane::LaneError;
 use crate::pipeline::summary::Summary;
+use crate::pipeline::suspect::Suspect;
 use crate::schema::{RecordSchema, type_name};
 
 impl Worker {
@@ -17,7 +21,7 @@ impl Worker {
         if self.in_flight.is_some() {
             return Ok(());
         }
-        let cut = self.cut(None).await?;
+        let Some(cut) = self.cut_or_recover(None).await? else { return Ok(()) };
         if !cut.is_empty() {
             let writer = self.writer.clone();
             self.in_flight = Some(tokio::spawn(async move { writer.enter(cut).await }));
@@ -25,16 +29,15 @@ impl Worker {
         Ok(())
     }
 
-    /// Cuts the open epoch and waits until it is entered, or lost and recovered.
+    /// Cuts the open epoch and waits until it is entered, or lost and its tasks recovered.
     pub(super) async fn close_and_enter(
         &mut self,
         proposes: Option<RecordSchema>,
     ) -> Result<(), WorkerError> {
         self.settle().await?;
-        let cut = self.cut(proposes).await?;
-        if cut.is_empty() {
+        let Some(cut) = self.cut_or_recover(proposes).await?.filter(|cut| !cut.is_empty()) else {
             return Ok(());
-        }
+        };
         let entered = self.writer.enter(cut).await;
         self.on_entered(entered).await
     }
@@ -83,16 +86,23 @@ impl Worker {
         Ok(())
     }
 
-    async fn cut(&mut self, proposes_schema: Option<RecordSchema>) -> Result<EpochCut, WorkerError> {
+    /// Nothing, if a stateful step broke: the epoch is lost then, and its tasks start again with a suspect.
+    async fn cut_or_recover(
+        &mut self,
+        proposes_schema: Option<RecordSchema>,
+    ) -> Result<Option<EpochCut>, WorkerError> {
         self.epoch.number += 1;
-        let lanes = self.crew.cut(self.epoch.number).await?;
+        let lanes = match self.crew.cut(self.epoch.number).await {
+            Ok(lanes) => lanes,
+            Err(error) => return self.suspect(error).await.map(|()| None),
+        };
         let opened_at_ms = std::mem::replace(&mut self.epoch.opened_at_ms, now_ms());
         let seen = self.appliers.iter().flat_map(|appliers| appliers.progress());
         let seen = seen
             .map(|(sink, progress)| (sink.to_owned(), progress.record))
             .filter(|(sink, record)| self.epoch.seen.get(sink) != Some(record))
             .collect();
-        Ok(EpochCut {
+        Ok(Some(EpochCut {
             epoch: self.epoch.number,
             opened_at_ms,
             schema_version: self.epoch.schema_version,
@@ -100,7 +110,23 @@ impl Worker {
             lanes,
             builds_on: self.tasks.owned.clone(),
             seen,
-        })
+        }))
+    }
+
+    /// Goes on from the ledger, with a closer look at the records among which one broke a stateful step.
+    async fn suspect(&mut self, error: LaneError) -> Result<(), WorkerError> {
+        let LaneError::Task(failed) = &error else { return Err(error.into()) };
+        let Some(next) = Suspect::after(self.tasks.suspects.get(&failed.partition), failed) else {
+            let is_broken = failed.is_broken_step();
+            return Err(if is_broken { WorkerError::NoCulprit(Box::new(error)) } else { error.into() });
+        };
+        if next.is_found() {
+            warn!(%error, "stepping over the record that breaks the step");
+        } else {
+            info!(%error, "looking for the record that breaks the step");
+        }
+        self.tasks.suspects.insert(failed.partition.clone(), next);
+        self.restart().await
     }
 
     /// The epoch happened: remember where its tasks stand, and tell those who follow.
@@ -112,6 +138,9 @@ impl Worker {
             if let Some(builds_on) = self.tasks.owned.get_mut(&task.partition) {
                 *builds_on = entry.number;
             }
+            self.tasks.suspects.retain(|partition, suspect| {
+                *partition != task.partition || suspect.range.to > task.range.to
+            });
         }
         self.report_entry(entry, epoch);
         self.tasks.recoveries = 0;

@@ -26,13 +26,18 @@ pub(super) fn plan_for(blueprint: &Blueprint, state: &LedgerState) -> Result<Tas
 }
 
 impl Worker {
-    /// Drops everything that is not in the ledger, and goes on from there.
+    /// Goes on from the ledger after an epoch was lost; after several in a row with a pause before.
     pub(super) async fn recover(&mut self) -> Result<(), WorkerError> {
         if self.tasks.recoveries > 0 {
             let pause = Duration::from_millis(100).saturating_mul(1 << self.tasks.recoveries.min(16));
             tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
         }
         self.tasks.recoveries += 1;
+        self.restart().await
+    }
+
+    /// Drops everything that is not in the ledger, and goes on from there.
+    pub(super) async fn restart(&mut self) -> Result<(), WorkerError> {
         let state = self.writer.ledger.refresh().await?;
         let plan = plan_for(&self.blueprint, &state)?;
         self.crew.reset(&plan);
@@ -74,6 +79,7 @@ impl Worker {
         let is_open = lost || self.tasks.generation != generation;
         for partition in &partitions {
             self.tasks.owned.remove(partition);
+            self.tasks.suspects.remove(partition);
             self.metrics.partition_revoked(partition);
         }
         self.crew.drop_tasks(&partitions);
@@ -113,6 +119,7 @@ impl Worker {
             self.tasks.owned.insert(partition.clone(), task.entry);
             positions.push((partition.clone(), task.position));
             starts.push(TaskStart {
+                suspect: self.tasks.suspects.get(&partition).cloned(),
                 partition,
                 generation: self.tasks.generation,
                 position: task.position,

@@ -1,0 +1,113 @@
+//! Records that break a stateful step are found, set aside and stepped over; a step that breaks by itself
+//! stops the pipeline.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use sluicebox_tests::broker::Broker;
+use sluicebox_tests::pipeline::{Pipeline, Settings};
+use sluicebox_tests::tables::{column, positions};
+use sluicebox_tests::worker::Launch;
+
+const FILE: &str = include_str!("../pipelines/broken-step.yaml");
+const SETTINGS: Settings = Settings { batch_rows: 64, epoch_ms: 200, epoch_rows: 1_000_000 };
+
+/// The id that breaks the step, as the pipeline file says.
+const POISON: i64 = 666;
+const RECORDS: [i64; 2] = [600, 300];
+/// The first and last of a batch, neighbours, the last of all, and one in the other partition.
+const POISONED: [&[i64]; 2] = [&[0, 63, 64, 65, 599], &[150]];
+
+fn id(partition: usize, offset: i64) -> i64 {
+    if POISONED[partition].contains(&offset) { POISON } else { offset % 10 }
+}
+
+fn payload(partition: usize, offset: i64) -> String {
+    let (minute, second) = (offset / 60, offset % 60);
+    format!(r#"{{"id": {}, "ts": "2026-01-01T00:{minute:02}:{second:02}Z"}}"#, id(partition, offset))
+}
+
+fn topic(broker: &Broker, name: &str) -> Result<String> {
+    let topic = broker.create_topic(name, RECORDS.len())?;
+    for (partition, records) in RECORDS.into_iter().enumerate() {
+        let payloads: Vec<_> = (0..records).map(|offset| payload(partition, offset)).collect();
+        broker.send(&topic, partition as i32, payloads.iter().map(String::as_str))?;
+    }
+    Ok(topic)
+}
+
+fn worker(pipeline: &Pipeline, behaviour: &str, on_error: &str) -> Result<Launch> {
+    let worker = pipeline.worker("worker")?.until_caught_up();
+    Ok(worker.variable("BEHAVIOUR", behaviour).variable("ON_ERROR", on_error))
+}
+
+/// Six of 900 records trap, or get a `data` error, in a step that counts. They alone are dead letters, and
+/// the counts are those of all others, although the state was restored at each try; also if the worker is
+/// killed during the search.
+#[test]
+fn only_the_records_that_break_a_stateful_step_go_around_it() -> Result<()> {
+    let broker = Broker::shared()?;
+    for (behaviour, crash) in
+        [("traps-on-id", None), ("data-error-on-id", None), ("traps-on-id", Some("after_entry#7"))]
+    {
+        let topic = topic(broker, "broken-step")?;
+        let pipeline = Pipeline::with_file(FILE, "broken-step", broker, &topic, SETTINGS)?;
+        if let Some(point) = crash {
+            worker(&pipeline, behaviour, "dead_letter")?.crash_at(point).start()?.expect_crash()?;
+        }
+        worker(&pipeline, behaviour, "dead_letter")?.start()?.expect_success()?;
+        check(&pipeline)?;
+        pipeline.audit()?;
+        pipeline.close()?;
+    }
+    Ok(())
+}
+
+fn check(pipeline: &Pipeline) -> Result<()> {
+    let mut dead = Vec::new();
+    pipeline.table("dead_letters")?.scan(|batch| {
+        dead.extend(positions(batch)?);
+        Ok(())
+    })?;
+    dead.sort_unstable();
+    let poisoned = POISONED.iter().enumerate();
+    let poisoned =
+        poisoned.flat_map(|(partition, offsets)| offsets.iter().map(move |at| (partition as i32, *at)));
+    assert_eq!(dead, poisoned.collect::<Vec<_>>());
+
+    // The step emits all its counts again and again: the last ones are the largest.
+    let mut counts: BTreeMap<i64, i64> = BTreeMap::new();
+    pipeline.table("gold")?.scan(|batch| {
+        let int64s =
+            |name| Ok::<_, anyhow::Error>(column(batch, name)?.as_primitive::<Int64Type>().values().clone());
+        for (id, count) in int64s("id")?.iter().zip(int64s("count")?.iter()) {
+            let largest = counts.entry(*id).or_default();
+            *largest = (*largest).max(*count);
+        }
+        Ok(())
+    })?;
+    // Each task counts by itself, and the first partition has more of every id.
+    let expected =
+        (0..10).map(|of| (of, (0..RECORDS[0]).filter(|offset| id(0, *offset) == of).count() as i64));
+    assert_eq!(counts, expected.collect());
+    Ok(())
+}
+
+/// With `on_error: stop` the first break stops the pipeline, and a step that breaks whatever the rows are
+/// stops it too, after a search that found no culprit. Nothing is entered that the step did not do.
+#[test]
+fn a_step_that_breaks_by_itself_stops_the_pipeline() -> Result<()> {
+    let broker = Broker::shared()?;
+    let topic = topic(broker, "broken-by-itself")?;
+    for (behaviour, on_error, says) in
+        [("traps-on-id", "stop", "trapped"), ("changes-trap", "dead_letter", "No single record is to blame")]
+    {
+        let pipeline = Pipeline::with_file(FILE, "broken-by-itself", broker, &topic, SETTINGS)?;
+        let log = worker(&pipeline, behaviour, on_error)?.start()?.expect_failure()?;
+        assert!(log.contains(says) && log.contains("layer `gold`, step `count`"), "{log}");
+        pipeline.close()?;
+    }
+    Ok(())
+}
