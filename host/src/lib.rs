@@ -17,4 +17,5 @@ pub mod schema;
 pub mod sink;
 pub mod source;
 pub mod state;
+pub mod storage;
 pub mod telemetry;

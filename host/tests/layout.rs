@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// For each module of the host, the modules that it may name.
-const MAY_NAME: [(&str, &[&str]); 18] = [
+const MAY_NAME: [(&str, &[&str]); 19] = [
     ("batch", &["progress"]),
     ("changes", &[]),
     ("clock", &[]),
@@ -17,9 +17,10 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
     ("decode", &["batch", "progress", "schema"]),
     ("ledger", &["clock", "progress", "schema"]),
     ("plugin", &["changes", "progress"]),
-    ("sink", &["crash", "ledger", "progress", "schema"]),
+    ("sink", &["crash", "ledger", "progress", "schema", "storage"]),
     ("source", &["batch", "progress"]),
     ("state", &["changes"]),
+    ("storage", &[]),
     ("telemetry", &["progress"]),
     (
         "pipeline",
@@ -52,6 +53,7 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
             "schema",
             "sink",
             "source",
+            "storage",
             "telemetry",
         ],
     ),

@@ -2,6 +2,7 @@
 //! at will, and an oracle that knows from a seed what must have become of every record.
 
 pub mod broker;
+pub mod bucket;
 pub mod load;
 pub mod oracle;
 pub mod pipeline;

@@ -17,8 +17,7 @@ use crate::tables::{self, Table};
 use crate::worker::Launch;
 
 /// The pipeline that most tests run. What differs between them are its `${VARIABLES}`.
-const SENSORS: &str = include_str!("../pipelines/sensors.yaml");
-const FILE_NAME: &str = "pipeline.yaml";
+pub const SENSORS: &str = include_str!("../pipelines/sensors.yaml");
 
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -41,6 +40,7 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Pipeline {
     dir: Option<TempDir>,
+    file: PathBuf,
     variables: Vec<(String, String)>,
     path: PathBuf,
 }
@@ -55,7 +55,8 @@ impl Pipeline {
     pub fn with_file(file: &str, id: &str, broker: &Broker, topic: &str, settings: Settings) -> Result<Self> {
         let dir = TempDir::with_prefix(format!("sluicebox-{id}-"))?;
         let path = dir.path().canonicalize()?;
-        fs::write(path.join(FILE_NAME), file)?;
+        let file_path = path.join("pipeline.yaml");
+        fs::write(&file_path, file)?;
         let variables = [
             // Topics are unique, so that an external broker never knows the group from an earlier run.
             ("PIPELINE", format!("{id}-{topic}")),
@@ -67,11 +68,39 @@ impl Pipeline {
             ("EPOCH_ROWS", settings.epoch_rows.to_string()),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
-        Ok(Self { dir: Some(dir), variables, path })
+        Ok(Self { dir: Some(dir), file: file_path, variables, path })
+    }
+
+    /// Sets one more variable of the pipeline file.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Changes the pipeline file.
+    pub fn rewrite(&self, change: impl FnOnce(String) -> String) -> Result<()> {
+        Ok(fs::write(&self.file, change(fs::read_to_string(&self.file)?))?)
+    }
+
+    /// Gives the pipeline file another name.
+    pub fn rename_file(&mut self, name: &str) -> Result<()> {
+        let renamed = self.file.with_file_name(name);
+        fs::rename(&self.file, &renamed)?;
+        self.file = renamed;
+        Ok(())
     }
 
     pub fn lake(&self) -> PathBuf {
         self.path.join("lake")
+    }
+
+    /// Rows of a table.
+    pub fn rows(&self, name: &str) -> Result<u64> {
+        let mut rows = 0;
+        self.table(name)?.scan(|batch| {
+            rows += batch.num_rows() as u64;
+            Ok(())
+        })?;
+        Ok(rows)
     }
 
     pub fn table(&self, name: &str) -> Result<Table> {
@@ -134,7 +163,7 @@ impl Pipeline {
     /// `sluicebox <words> -f pipeline.yaml`.
     fn command<const N: usize>(&self, words: [&str; N]) -> Result<Command> {
         let mut command = Command::new(binary()?);
-        command.args(words).arg("-f").arg(self.path.join(FILE_NAME)).current_dir(&self.path);
+        command.args(words).arg("-f").arg(&self.file).current_dir(&self.path);
         command.envs(self.variables.iter().cloned()).env("WORKER", "none");
         Ok(command)
     }

@@ -20,9 +20,13 @@ pub fn check_history(lake: &Path) -> Result<()> {
     run("check_history.py", lake)
 }
 
+/// Python with the packages of `tests/python/requirements.txt`.
+pub fn interpreter() -> Result<String> {
+    std::env::var(PYTHON).with_context(|| format!("{PYTHON} is not set: run `cargo xtask test`"))
+}
+
 fn run(script: &str, lake: &Path) -> Result<()> {
-    let python =
-        std::env::var(PYTHON).with_context(|| format!("{PYTHON} is not set: run `cargo xtask test`"))?;
+    let python = interpreter()?;
     let output = Command::new(&python).arg(Path::new(SCRIPTS).join(script)).arg(lake).output();
     let output = output.with_context(|| format!("cannot run {python}"))?;
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

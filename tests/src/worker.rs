@@ -40,12 +40,6 @@ impl Launch {
         self
     }
 
-    /// Sets one more variable of the pipeline file.
-    pub fn variable(mut self, name: &str, value: &str) -> Self {
-        self.command.env(name, value);
-        self
-    }
-
     /// The worker aborts at `point` (see [`CRASH_AT`]).
     pub fn crash_at(mut self, point: &str) -> Self {
         self.command.env(CRASH_AT, point);

@@ -9,7 +9,6 @@ use arrow::datatypes::Int64Type;
 use sluicebox_tests::broker::Broker;
 use sluicebox_tests::pipeline::{Pipeline, Settings};
 use sluicebox_tests::tables::{column, positions};
-use sluicebox_tests::worker::Launch;
 
 const FILE: &str = include_str!("../pipelines/broken-step.yaml");
 const SETTINGS: Settings = Settings { batch_rows: 64, epoch_ms: 200, epoch_rows: 1_000_000 };
@@ -38,9 +37,11 @@ fn topic(broker: &Broker, name: &str) -> Result<String> {
     Ok(topic)
 }
 
-fn worker(pipeline: &Pipeline, behaviour: &str, on_error: &str) -> Result<Launch> {
-    let worker = pipeline.worker("worker")?.until_caught_up();
-    Ok(worker.variable("BEHAVIOUR", behaviour).variable("ON_ERROR", on_error))
+fn pipeline(id: &str, broker: &Broker, topic: &str, behaviour: &str, on_error: &str) -> Result<Pipeline> {
+    let mut pipeline = Pipeline::with_file(FILE, id, broker, topic, SETTINGS)?;
+    pipeline.set("BEHAVIOUR", behaviour);
+    pipeline.set("ON_ERROR", on_error);
+    Ok(pipeline)
 }
 
 /// Six of 900 records trap, or get a `data` error, in a step that counts. They alone are dead letters, and
@@ -53,11 +54,11 @@ fn only_the_records_that_break_a_stateful_step_go_around_it() -> Result<()> {
         [("traps-on-id", None), ("data-error-on-id", None), ("traps-on-id", Some("after_entry#7"))]
     {
         let topic = topic(broker, "broken-step")?;
-        let pipeline = Pipeline::with_file(FILE, "broken-step", broker, &topic, SETTINGS)?;
+        let pipeline = pipeline("broken-step", broker, &topic, behaviour, "dead_letter")?;
         if let Some(point) = crash {
-            worker(&pipeline, behaviour, "dead_letter")?.crash_at(point).start()?.expect_crash()?;
+            pipeline.worker("worker")?.until_caught_up().crash_at(point).start()?.expect_crash()?;
         }
-        worker(&pipeline, behaviour, "dead_letter")?.start()?.expect_success()?;
+        pipeline.catch_up("worker")?;
         check(&pipeline)?;
         pipeline.audit()?;
         pipeline.close()?;
@@ -104,8 +105,8 @@ fn a_step_that_breaks_by_itself_stops_the_pipeline() -> Result<()> {
     for (behaviour, on_error, says) in
         [("traps-on-id", "stop", "trapped"), ("changes-trap", "dead_letter", "No single record is to blame")]
     {
-        let pipeline = Pipeline::with_file(FILE, "broken-by-itself", broker, &topic, SETTINGS)?;
-        let log = worker(&pipeline, behaviour, on_error)?.start()?.expect_failure()?;
+        let pipeline = pipeline("broken-by-itself", broker, &topic, behaviour, on_error)?;
+        let log = pipeline.worker("worker")?.until_caught_up().start()?.expect_failure()?;
         assert!(log.contains(says) && log.contains("layer `gold`, step `count`"), "{log}");
         pipeline.close()?;
     }

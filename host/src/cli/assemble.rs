@@ -1,23 +1,23 @@
 //! From a loaded pipeline file to the parts that a worker is made of.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use object_store::ObjectStore;
-use object_store::prefix::PrefixStore;
 use uuid::Uuid;
 
 use super::plugins;
 use crate::clock::SystemClock;
-use crate::config::{self, Loaded};
+use crate::config::{self, Loaded, Location};
 use crate::decode::event_time::EventTimeSettings;
 use crate::decode::{DecodeSettings, Policy};
+use crate::ledger::bucket::BucketEntries;
 use crate::ledger::entry::{Body, Configuration, Configure, PluginReference, Writer};
 use crate::ledger::local::LocalEntries;
+use crate::ledger::store::EntryStore;
 use crate::ledger::{Appended, Ledger, LedgerSettings, Opening, Proposal};
 use crate::pipeline::EpochLimits;
 use crate::pipeline::TaskPlan;
@@ -28,9 +28,10 @@ use crate::pipeline::worker::{FailureLimits, OpenSinks, WorkerError, WorkerSetti
 use crate::plugin::{Limits, OnError};
 use crate::schema::{Column, RecordSchema, parse_type};
 use crate::sink::SinkApplier;
-use crate::sink::delta::{DeltaApplier, DeltaSettings, DeltaStorage, DurableLocal, refuse_upsert};
+use crate::sink::delta::{self, DeltaApplier, DeltaSettings, DeltaStorage, refuse_upsert};
 use crate::source::StartPosition;
 use crate::source::kafka::{BatchLimits, KafkaSettings};
+use crate::storage::{self, StoreOptions};
 
 /// Entries that the sinks may lag behind the ledger before the source is held.
 const UNAPPLIED_ENTRIES: u64 = 1_000;
@@ -172,15 +173,27 @@ fn declared(columns: &indexmap::IndexMap<String, String>) -> Result<RecordSchema
     Ok(schema)
 }
 
-/// The state location, written durably.
-pub fn state_store(pipeline: &Loaded) -> Result<Arc<dyn ObjectStore>> {
-    let path = object_store::path::Path::from_absolute_path(pipeline.state.path())
-        .with_context(|| format!("state: {}", pipeline.state))?;
-    Ok(Arc::new(PrefixStore::new(DurableLocal::new(), path)))
+/// How the pipeline's buckets are reached.
+pub fn store_options(pipeline: &Loaded) -> Result<StoreOptions> {
+    let given = pipeline.pipeline.storage.iter();
+    let given = given.map(|(name, value)| (name.clone(), value.expose().to_owned()));
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    StoreOptions::new(given, environment).context("storage")
 }
 
-pub fn ledger_folder(pipeline: &Loaded) -> PathBuf {
-    pipeline.state.path().join("ledger")
+/// The state location.
+pub fn state_store(pipeline: &Loaded) -> Result<Arc<dyn ObjectStore>> {
+    storage::open_folder(&pipeline.state.url(), &store_options(pipeline)?).context("state")
+}
+
+/// Where the ledger's objects are.
+pub fn entry_store(pipeline: &Loaded) -> Result<Arc<dyn EntryStore>> {
+    const FOLDER: &str = "ledger";
+    Ok(match &pipeline.state {
+        Location::Local(path) => Arc::new(LocalEntries::new(path.join(FOLDER))),
+        Location::Bucket(_) => Arc::new(BucketEntries::new(state_store(pipeline)?, FOLDER.into())),
+    })
 }
 
 /// Opens the ledger, or begins it.
@@ -197,8 +210,8 @@ pub async fn open_ledger(
         new_id: Uuid::new_v4(),
         known,
     };
-    let store = Arc::new(LocalEntries::new(ledger_folder(pipeline)));
-    Ok(Ledger::open(store, Arc::new(SystemClock), LedgerSettings::default(), opening).await?)
+    Ok(Ledger::open(entry_store(pipeline)?, Arc::new(SystemClock), LedgerSettings::default(), opening)
+        .await?)
 }
 
 /// Puts this configuration in force, if another one is. Workers on the other one stop.
@@ -270,9 +283,26 @@ pub fn worker_settings(pipeline: &config::Pipeline, until_caught_up: bool) -> Wo
     }
 }
 
+/// The ledger that the tables' marks name, if any of them has one.
+pub async fn ledger_of_marks(pipeline: &Loaded, storages: &[DeltaStorage]) -> Result<Option<Uuid>> {
+    for (sink, storage) in sinks_in_order(pipeline).zip(storages) {
+        let named = delta::ledger_of_mark(storage, &pipeline.pipeline.id, &sink.name).await;
+        if let Some(ledger) = named.with_context(|| sink.name.clone())? {
+            return Ok(Some(ledger));
+        }
+    }
+    Ok(None)
+}
+
+/// The tables of the sinks, in their order.
 pub fn table_storages(pipeline: &Loaded) -> Result<Vec<DeltaStorage>> {
+    let options = store_options(pipeline)?;
     sinks_in_order(pipeline)
-        .map(|sink| Ok(DeltaStorage::open(&sink.location.url(), BTreeMap::new())?))
+        .map(|sink| {
+            let location = sink.location.url();
+            let root = storage::open_root(&location, &options).with_context(|| sink.name.clone())?;
+            Ok(DeltaStorage::new(root, &location)?)
+        })
         .collect()
 }
 

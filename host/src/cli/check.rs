@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use super::{assemble, print};
 use crate::config;
+use crate::ledger::Ledger;
 use crate::pipeline::TaskPlan;
 use crate::source::kafka::KafkaSource;
 
@@ -26,6 +27,9 @@ pub async fn check(file: &Path) -> Result<ExitCode> {
             print("schema: inferred from the records; declare `decode.schema` to have the layers checked")
         }
     }
+    let begun = Ledger::is_begun(assemble::entry_store(&pipeline)?).await.context("state")?;
+    let ledger = if begun { "the pipeline's ledger is" } else { "a ledger will be begun" };
+    print(&format!("state: {ledger} at {}", pipeline.state));
     for (sink, storage) in assemble::sinks_in_order(&pipeline).zip(assemble::table_storages(&pipeline)?) {
         let table = crate::sink::delta::inspect(&storage, &pipeline.pipeline.id, &sink.name, 0)
             .await

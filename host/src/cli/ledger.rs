@@ -36,11 +36,10 @@ pub async fn show(file: &Path, last: u64) -> Result<ExitCode> {
 
 /// The pipeline's ledger, which must exist: looking at a pipeline begins nothing.
 pub async fn open_existing(pipeline: &Loaded) -> Result<Ledger> {
-    let folder = assemble::ledger_folder(pipeline);
-    if !folder.is_dir() {
+    if !Ledger::is_begun(assemble::entry_store(pipeline)?).await? {
         bail!(
             "there is no ledger at {}: the pipeline has not run yet, or `state` is another",
-            folder.display()
+            pipeline.state
         );
     }
     let configuration = assemble::assemble(pipeline)?.configuration;

@@ -21,7 +21,9 @@ pub async fn run(arguments: &RunArguments) -> Result<ExitCode> {
     let pipeline = config::load(&arguments.pipeline.file)?;
     let assembled = assemble::assemble(&pipeline)?;
     let incarnation = Uuid::new_v4();
-    let ledger = assemble::open_ledger(&pipeline, &assembled.configuration, incarnation, None).await?;
+    let storages = assemble::table_storages(&pipeline)?;
+    let known = assemble::ledger_of_marks(&pipeline, &storages).await?;
+    let ledger = assemble::open_ledger(&pipeline, &assembled.configuration, incarnation, known).await?;
     assemble::put_in_force(&ledger, &assembled.configuration).await?;
     let metrics = Arc::new(Metrics::new(assembled.blueprint.tree.step_names()));
     let health = Arc::new(Health::new(metrics.clone()));
@@ -29,7 +31,6 @@ pub async fn run(arguments: &RunArguments) -> Result<ExitCode> {
         Some(address) => Some(telemetry::serve(address.socket(), metrics.clone(), health.clone()).await?),
         None => None,
     };
-    let storages = assemble::table_storages(&pipeline)?;
     let tables = DeltaTables {
         pipeline: pipeline.pipeline.id.clone(),
         ledger: ledger.clone(),

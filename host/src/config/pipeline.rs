@@ -26,6 +26,11 @@ pub struct Pipeline {
     pub epoch: EpochLimits,
     /// Where the ledger and the state of stateful steps live: a path relative to this file, or a URL.
     pub state: String,
+    /// How buckets are reached, by object_store's names of options: `aws_region`, `aws_endpoint`,
+    /// `azure_storage_account_key`, `google_service_account`, … Variables of the environment named `AWS_…`,
+    /// `AZURE_…` and `GOOGLE_…` are read too.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub storage: IndexMap<String, Secret>,
     /// Where records go that cannot be decoded, or that break a plugin.
     pub dead_letters: SideTable,
     /// The layers by name. Each has steps and one sink, and reads from another layer or from the source.

@@ -10,7 +10,7 @@ use super::objects::Objects;
 use super::state::LedgerState;
 use super::store::EntryStore;
 use super::{Known, Ledger, LedgerSettings};
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 
 /// Who opens the ledger, and what a new ledger would begin with.
 #[derive(Debug, Clone)]
@@ -29,6 +29,12 @@ pub struct Opening {
 }
 
 impl Ledger {
+    /// Whether there is a ledger to open.
+    pub async fn is_begun(store: Arc<dyn EntryStore>) -> Result<bool, LedgerError> {
+        let objects = Objects::new(store, Arc::new(SystemClock));
+        Ok(objects.newest_snapshot(None).await?.is_some() || !objects.entries().await?.is_empty())
+    }
+
     /// Starts from the newest snapshot and reads to the tail; begins the ledger if there is none.
     pub async fn open(
         store: Arc<dyn EntryStore>,

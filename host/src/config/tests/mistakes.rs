@@ -178,8 +178,8 @@ fn every_table_and_the_state_have_their_own_folder() {
         "layers.bronze.sink.delta",
         "inside the state location",
     );
-    minimal("./lake/bronze", "s3://bucket/bronze", "s3://", "layers.bronze.sink.delta", "S3");
-    minimal("./lake/_sluicebox", "gs://bucket/state", "gs://", "state", "Google");
+    minimal("./lake/bronze", "s3://bucket", "s3://", "layers.bronze.sink.delta", "s3://bucket/folder");
+    minimal("./lake/_sluicebox", "ftp://host/state", "ftp://", "state", "is not a location");
 }
 
 #[test]

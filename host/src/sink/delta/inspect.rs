@@ -12,9 +12,11 @@ use deltalake_core::kernel::engine::arrow_conversion::TryIntoArrow;
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use uuid::Uuid;
 
+use super::log::TableLog;
 use super::{DeltaError, DeltaStorage, application_id, ledger_property};
-use crate::sink::SinkMark;
+use crate::sink::{SinkError, SinkMark};
 
 /// A table at one version.
 #[derive(Debug, Clone)]
@@ -40,6 +42,20 @@ pub struct ActiveFile {
     pub size: u64,
     /// Rows that are not deleted.
     pub rows: u64,
+}
+
+/// The ledger that the table's mark of this sink names; `None` if there is no table, or it does not know the sink.
+pub async fn ledger_of_mark(
+    storage: &DeltaStorage,
+    pipeline: &str,
+    sink: &str,
+) -> Result<Option<Uuid>, SinkError> {
+    let log = TableLog::new(storage, application_id(pipeline, sink));
+    if !log.exists().await? {
+        return Ok(None);
+    }
+    let metadata = log.load().await?.metadata;
+    Ok(metadata.configuration().get(&ledger_property(pipeline, sink)).and_then(|ledger| ledger.parse().ok()))
 }
 
 /// Reads the newest version; `None` if there is no table. At most `sample_rows` rows are read, from as few

@@ -7,7 +7,6 @@
 //! | `stats` | the `stats` of an `add` action, from a Parquet footer |
 //! | `writer` | rows to Parquet files in memory |
 //! | `upload` | files to their place in the table's folder, durably |
-//! | `local` | an object store on the local disk that syncs what it writes |
 //! | `log` | the table's log: state by increments, commits by put-if-absent, checkpoints |
 //! | `guard` | what a table must be, and what others may do to it, for entries to be applied |
 //! | `opening` | the table created, adopted or taken up |
@@ -23,7 +22,6 @@ mod actions;
 mod applier;
 mod guard;
 mod inspect;
-mod local;
 mod log;
 mod opening;
 mod partition;
@@ -35,17 +33,15 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use deltalake_core::logstore::{LogStoreRef, StorageConfig, logstore_for, logstore_with};
+use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use object_store::ObjectStore;
 use url::Url;
 use uuid::Uuid;
 
 pub use self::applier::DeltaApplier;
-pub use self::inspect::{ActiveFile, TableView, inspect};
-pub use self::local::DurableLocal;
+pub use self::inspect::{ActiveFile, TableView, inspect, ledger_of_mark};
 pub use self::partition::{PartitionSettings, Partitioning};
 pub use self::schema::delta_schema;
 pub use self::upload::upload;
@@ -133,33 +129,20 @@ pub struct DeltaStorage {
 }
 
 impl DeltaStorage {
-    /// Opens the location. A local folder is written durably; others go by `options`, as delta-rs names them.
-    pub fn open(location: &Url, options: BTreeMap<String, String>) -> Result<Self, DeltaError> {
-        if location.scheme() == "file" {
-            return Self::with_store(Arc::new(DurableLocal::new()), location);
-        }
-        let options = options.into_iter().collect::<std::collections::HashMap<_, _>>();
-        let log_store = StorageConfig::parse_options(options)
-            .and_then(|config| logstore_for(location, config))
-            .map_err(|error| location_error(location, &error))?;
-        Ok(Self { log_store })
-    }
-
-    /// Over a given store, whose root is the root of `location`'s file system or bucket.
-    pub fn with_store(root: Arc<dyn ObjectStore>, location: &Url) -> Result<Self, DeltaError> {
-        let log_store = logstore_with(root, location, StorageConfig::default())
-            .map_err(|error| location_error(location, &error))?;
-        Ok(Self { log_store })
+    /// The table at `location` in `root`, the store of its file system or bucket.
+    pub fn new(root: Arc<dyn ObjectStore>, location: &Url) -> Result<Self, DeltaError> {
+        let config = StorageConfig::default();
+        let table = config.decorate_store(root.clone(), location).map_err(|error| DeltaError::Location {
+            location: location.to_string(),
+            what: error.to_string(),
+        })?;
+        Ok(Self { log_store: default_logstore(Arc::from(table), root, location, &config) })
     }
 
     /// The store with the table's folder as its root.
     pub fn table_store(&self) -> Arc<dyn ObjectStore> {
         self.log_store.object_store(None)
     }
-}
-
-fn location_error(location: &Url, error: &dyn std::fmt::Display) -> DeltaError {
-    DeltaError::Location { location: location.to_string(), what: error.to_string() }
 }
 
 /// Only appending is built: a table kept by key needs a merge of its own.

@@ -18,7 +18,6 @@ use tempfile::TempDir;
 use url::Url;
 use uuid::Uuid;
 
-use super::local::DurableLocal;
 use super::{
     DeltaApplier, DeltaSettings, DeltaStorage, DeltaWriter, PartitionSettings, Partitioning, TableView,
     WriterSettings, application_id, inspect, upload,
@@ -26,6 +25,7 @@ use super::{
 use crate::ledger::entry::{Body, Entry, EntryNumber, Epoch, SinkEntry, Writer};
 use crate::schema::RecordSchema;
 use crate::sink::SinkError;
+use crate::storage::DurableLocal;
 
 const PIPELINE: &str = "p";
 const SINK: &str = "bronze";
@@ -54,7 +54,7 @@ impl Place {
     }
 
     fn storage(&self) -> DeltaStorage {
-        DeltaStorage::with_store(self.store.clone(), &self.url()).expect("a storage")
+        DeltaStorage::new(self.store.clone(), &self.url()).expect("a storage")
     }
 
     fn settings(&self) -> DeltaSettings {

@@ -1,0 +1,82 @@
+//! What people do to a pipeline between two runs: each either goes on, or stops and says what to do.
+
+use std::fs;
+
+use anyhow::Result;
+use iot_sensors::feed::Feed;
+use sluicebox_tests::broker::Broker;
+use sluicebox_tests::load::mixed_stream;
+use sluicebox_tests::pipeline::{Pipeline, Settings};
+
+const PARTITIONS: usize = 2;
+const RECORDS: u64 = 2_000;
+
+/// A state location that was deleted, or replaced by another pipeline's, stops the pipeline before anything is
+/// written; with its own one back, the pipeline goes on.
+#[test]
+fn a_state_location_that_is_gone_or_not_the_pipelines_own_stops_it() -> Result<()> {
+    let broker = Broker::shared()?;
+    let stream = mixed_stream(11, RECORDS as i64);
+    let (topic, ends) = broker.topic_with("state-traps", PARTITIONS, &stream, RECORDS)?;
+    let pipeline = Pipeline::new("state-traps", broker, &topic, Settings::default())?;
+    pipeline.catch_up("worker")?;
+    let version = pipeline.version("bronze")?;
+    let refused = || pipeline.worker("worker")?.until_caught_up().start()?.expect_failure();
+
+    let state = pipeline.lake().join("_sluicebox");
+    let away = pipeline.lake().join("../away");
+    fs::rename(&state, &away)?;
+    let log = refused()?;
+    assert!(log.contains("the state location holds no ledger"), "{log}");
+    assert!(!state.join("ledger").exists(), "a refused run begins nothing");
+
+    // The same id in another folder is another pipeline: its ledger is another.
+    let twin = Pipeline::new("state-traps", broker, &topic, Settings::default())?;
+    twin.catch_up("worker")?;
+    fs::rename(twin.lake().join("_sluicebox"), &state)?;
+    let log = refused()?;
+    assert!(log.contains("and the sinks follow ledger"), "{log}");
+
+    fs::remove_dir_all(&state)?;
+    fs::rename(&away, &state)?;
+    pipeline.catch_up("worker")?;
+    assert_eq!(pipeline.version("bronze")?, version);
+    pipeline.verify(&stream, &ends)?;
+    twin.close()?;
+    pipeline.close()
+}
+
+/// The pipeline is known by its `id`, so its file may have any name. A sink that is added starts with what is
+/// entered from then on; one that is removed stays as it is; one that is renamed is a new one.
+#[test]
+fn a_renamed_file_and_other_sinks_go_on_without_loss() -> Result<()> {
+    let broker = Broker::shared()?;
+    let stream = mixed_stream(12, RECORDS as i64);
+    let topic = broker.create_topic("file-traps", PARTITIONS)?;
+    let mut feed = Feed::open(broker.bootstrap_servers(), &topic, PARTITIONS, stream.clone())?;
+    let mut pipeline = Pipeline::new("file-traps", broker, &topic, Settings::default())?;
+    let mut run = |pipeline: &Pipeline| -> Result<Vec<i64>> {
+        feed.send(RECORDS)?;
+        let ends = feed.flush()?;
+        pipeline.catch_up("worker")?;
+        Ok(ends)
+    };
+    run(&pipeline)?;
+    let before = pipeline.rows("bronze")?;
+
+    pipeline.rename_file("renamed.yaml")?;
+    pipeline.rewrite(|file| file + "  copy:\n    from: bronze\n    sink: { delta: ./lake/copy }\n")?;
+    run(&pipeline)?;
+    let added = pipeline.rows("bronze")? - before;
+    assert!(added > 0);
+    assert_eq!(pipeline.rows("copy")?, added);
+
+    pipeline
+        .rewrite(|file| file.replace("  copy:\n", "  again:\n").replace("./lake/copy", "./lake/again"))?;
+    let ends = run(&pipeline)?;
+    assert_eq!(pipeline.rows("copy")?, added, "a sink that is not in the file any more gets nothing");
+    assert_eq!(pipeline.rows("again")?, pipeline.rows("bronze")? - before - added);
+
+    pipeline.verify(&stream, &ends)?;
+    pipeline.close()
+}
