@@ -13,6 +13,8 @@ use crate::progress::OffsetRange;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suspect {
     pub range: OffsetRange,
+    /// The end of the records that broke the step together: if these do not, the rest of them is to blame.
+    until: i64,
     /// The steps that its record breaks, once it is alone.
     bypasses: Vec<Bypass>,
 }
@@ -33,7 +35,8 @@ impl Suspect {
         let alone = before.filter(|before| before.range == error.range && to - from == 1);
         let Some(alone) = alone else {
             let half = from + (to - from + 1) / 2;
-            return (from < to).then(|| Self { range: OffsetRange { from, to: half }, bypasses: Vec::new() });
+            let range = OffsetRange { from, to: half };
+            return (from < to).then(|| Self { range, until: to, bypasses: Vec::new() });
         };
         if alone.bypass(&at.layer, &at.step).is_some() {
             return None;
@@ -45,6 +48,15 @@ impl Suspect {
             reason: what.clone(),
         });
         Some(next)
+    }
+
+    /// Whom to suspect once the task has come to `position` unharmed.
+    pub fn passed(self, position: i64) -> Option<Self> {
+        if position < self.range.to {
+            return Some(self);
+        }
+        let range = OffsetRange { from: position, to: self.until };
+        (!range.is_empty()).then(|| Self { range, until: self.until, bypasses: Vec::new() })
     }
 
     /// Where a batch of this range is to be divided, so that the suspects are apart from the others.
@@ -97,7 +109,7 @@ mod tests {
                     return rounds;
                 }
             } else {
-                (position, suspect) = (end, None);
+                (position, suspect) = (end, suspect.and_then(|suspect| suspect.passed(end)));
             }
         }
     }
@@ -105,7 +117,8 @@ mod tests {
     #[test]
     fn a_record_is_found_in_few_rounds_wherever_it_is() {
         for culprit in 100..164 {
-            assert!(rounds_to_find(culprit, 100, 164) <= 8, "{culprit}");
+            let rounds = rounds_to_find(culprit, 100, 164);
+            assert!(rounds <= 8, "{rounds} to find {culprit}");
         }
         assert_eq!(
             rounds_to_find(100, 100, 101),
@@ -124,6 +137,15 @@ mod tests {
         assert!(second.bypass("gold", "count").is_some() && second.bypass("gold", "sum").is_some());
         assert_eq!(Suspect::after(Some(&second), &broken("sum", 7, 8)), None, "it breaks without rows too");
         assert_eq!(Suspect::after(None, &broken("count", 7, 7)), None, "there are no records to blame");
+    }
+
+    #[test]
+    fn where_all_suspects_pass_one_by_one_nobody_is_suspected_any_more() {
+        let first = Suspect::after(None, &broken("count", 10, 20)).expect("ten records");
+        assert_eq!(first.clone().passed(12).as_ref(), Some(&first));
+        let second = first.passed(15).expect("the other half");
+        assert_eq!(second.range, OffsetRange { from: 15, to: 20 });
+        assert_eq!(second.passed(20), None);
     }
 
     #[test]

@@ -248,7 +248,7 @@ impl Task {
         }
         let range = self.range;
         self.range = OffsetRange::empty_at(range.to);
-        self.suspect.take_if(|suspect| suspect.range.to <= range.to);
+        self.suspect = self.suspect.take().and_then(|suspect| suspect.passed(range.to));
         Ok(Some(TaskCut {
             partition: self.partition.clone(),
             range,

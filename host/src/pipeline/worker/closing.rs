@@ -138,9 +138,10 @@ impl Worker {
             if let Some(builds_on) = self.tasks.owned.get_mut(&task.partition) {
                 *builds_on = entry.number;
             }
-            self.tasks.suspects.retain(|partition, suspect| {
-                *partition != task.partition || suspect.range.to > task.range.to
-            });
+            let suspect = self.tasks.suspects.remove(&task.partition);
+            if let Some(suspect) = suspect.and_then(|suspect| suspect.passed(task.range.to)) {
+                self.tasks.suspects.insert(task.partition.clone(), suspect);
+            }
         }
         self.report_entry(entry, epoch);
         self.tasks.recoveries = 0;
