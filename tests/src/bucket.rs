@@ -40,8 +40,8 @@ impl Bucket {
         }
     }
 
-    pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Copies every object to a file under `directory`.
@@ -61,7 +61,7 @@ impl Bucket {
     }
 
     fn store(&self) -> Result<AmazonS3> {
-        let builder = AmazonS3Builder::new().with_bucket_name(&self.name).with_endpoint(self.endpoint());
+        let builder = AmazonS3Builder::new().with_bucket_name(&self.name).with_endpoint(endpoint(self.port));
         let builder = builder.with_allow_http(true).with_region("us-east-1");
         Ok(builder.with_access_key_id("test").with_secret_access_key("test").build()?)
     }
@@ -80,6 +80,23 @@ impl Bucket {
             status => bail!("no bucket was made: {status:?}"),
         }
     }
+}
+
+/// The pipeline file with the lake in the bucket `lake` instead of its folder; `${ENDPOINT}` is where S3 is.
+pub fn in_bucket(pipeline_file: &str) -> String {
+    const STORAGE: &str = r#"
+storage:
+  aws_endpoint: "${ENDPOINT}"
+  aws_allow_http: true
+  aws_region: us-east-1
+  aws_access_key_id: test
+  aws_secret_access_key: test
+"#;
+    pipeline_file.replace("./lake/", "s3://lake/lake/") + STORAGE
+}
+
+pub fn endpoint(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }
 
 impl Drop for Bucket {

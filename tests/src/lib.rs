@@ -8,4 +8,5 @@ pub mod oracle;
 pub mod pipeline;
 pub mod python;
 pub mod tables;
+pub mod throttle;
 pub mod worker;

@@ -125,6 +125,14 @@ impl Worker {
         self.signal(libc::SIGCONT)
     }
 
+    /// Resident memory, in bytes.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kibibytes << 10)
+    }
+
     fn signal(&self, signal: i32) -> Result<()> {
         // SAFETY: no memory is involved. The child was not waited for, so the id is still its own.
         let outcome = unsafe { libc::kill(self.child.id() as i32, signal) };

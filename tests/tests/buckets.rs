@@ -2,21 +2,12 @@
 
 use anyhow::Result;
 use sluicebox_tests::broker::Broker;
-use sluicebox_tests::bucket::Bucket;
+use sluicebox_tests::bucket::{Bucket, endpoint, in_bucket};
 use sluicebox_tests::load::mixed_stream;
 use sluicebox_tests::pipeline::{Pipeline, SENSORS, Settings};
 
 const PARTITIONS: usize = 2;
 const RECORDS: u64 = 6_000;
-
-const STORAGE: &str = r#"
-storage:
-  aws_endpoint: "${ENDPOINT}"
-  aws_allow_http: true
-  aws_region: us-east-1
-  aws_access_key_id: test
-  aws_secret_access_key: test
-"#;
 
 /// The pipeline of the other tests with `s3://` in place of its folder, against an emulator of S3: a worker
 /// dies after it entered an epoch, another goes on, and what the bucket holds is what a local folder would.
@@ -26,10 +17,10 @@ fn a_pipeline_in_a_bucket_is_exactly_once_too() -> Result<()> {
     let bucket = Bucket::start("lake")?;
     let stream = mixed_stream(7, RECORDS as i64 / 4);
     let (topic, ends) = broker.topic_with("bucket", PARTITIONS, &stream, RECORDS)?;
-    let file = SENSORS.replace("./lake/", "s3://lake/lake/") + STORAGE;
+    let file = in_bucket(SENSORS);
     let settings = Settings { batch_rows: 500, epoch_ms: 300, epoch_rows: 2000 };
     let mut pipeline = Pipeline::with_file(&file, "bucket", broker, &topic, settings)?;
-    pipeline.set("ENDPOINT", &bucket.endpoint());
+    pipeline.set("ENDPOINT", &endpoint(bucket.port()));
 
     let crashing = pipeline.worker("worker")?.until_caught_up().crash_at("after_entry#3");
     crashing.start()?.expect_crash()?;

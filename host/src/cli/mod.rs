@@ -14,6 +14,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
+use crate::plugin::compile_as_child;
+
 /// Kafka to Delta Lake, through WebAssembly components, exactly once.
 ///
 /// Exit codes: 0 all is well; 1 the pipeline stopped, or a check failed; 2 the command line or the pipeline
@@ -47,6 +49,9 @@ enum Command {
     },
     /// Prints the JSON Schema of pipeline files, for editors.
     Schema,
+    /// Compiles a component from standard input, within limits, for the process that runs it.
+    #[command(hide = true)]
+    CompilePlugin { cpu_seconds: u64, memory: u64 },
 }
 
 #[derive(Debug, Args)]
@@ -107,6 +112,10 @@ fn dispatch(command: Command) -> Result<ExitCode> {
             Command::Ledger(LedgerCommand::Audit(pipeline)) => audit::audit(&pipeline.file).await,
             Command::Tables { pipeline, rows, rows_of } => {
                 tables::show(&pipeline.file, rows, rows_of.as_deref()).await
+            }
+            Command::CompilePlugin { cpu_seconds, memory } => {
+                compile_as_child(cpu_seconds, memory)?;
+                Ok(ExitCode::SUCCESS)
             }
             Command::Schema => {
                 print(&serde_json::to_string_pretty(&crate::config::json_schema())?);

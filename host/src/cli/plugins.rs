@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 
 use crate::config::{Loaded, PluginSource, Step};
-use crate::plugin::{Engine, EngineSettings, Plugin};
+use crate::plugin::{CompileLimits, Compiler, Engine, EngineSettings, Plugin};
 
 /// Where bundled plugins lie: `SLUICEBOX_PLUGINS`, or `plugins` beside the program.
 fn bundle() -> Result<PathBuf> {
@@ -26,7 +26,9 @@ fn code_cache() -> Option<PathBuf> {
 }
 
 pub fn engine() -> Result<Engine> {
-    Ok(Engine::new(&EngineSettings { cache: code_cache(), ..EngineSettings::default() })?)
+    let program = std::env::current_exe().context("cannot tell where the program lies")?;
+    let compiler = Compiler::Child { program, limits: CompileLimits::default() };
+    Ok(Engine::new(&EngineSettings { cache: code_cache(), compiler, ..EngineSettings::default() })?)
 }
 
 pub fn load(engine: &Engine, pipeline: &Loaded, layer: &str, step: &Step) -> Result<Arc<Plugin>> {

@@ -194,7 +194,7 @@ pub struct EpochLimits {
 
 impl Default for EpochLimits {
     fn default() -> Self {
-        Self { interval: Period::seconds(10), rows: 1_000_000, bytes: ByteSize::mebibytes(256) }
+        Self { interval: Period::seconds(10), rows: 1_000_000, bytes: ByteSize::mebibytes(64) }
     }
 }
 

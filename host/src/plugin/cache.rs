@@ -64,13 +64,9 @@ impl CodeCache {
     }
 
     /// Keeps the compiled component. A failure costs only the next start's time.
-    pub fn store(&self, digest: &str, component: &Component) {
+    pub fn store(&self, digest: &str, code: &[u8]) {
         let path = self.path(digest);
-        let stored = component
-            .serialize()
-            .map_err(io::Error::other)
-            .and_then(|code| write_whole(&self.directory, &path, &code));
-        if let Err(error) = stored {
+        if let Err(error) = write_whole(&self.directory, &path, code) {
             tracing::warn!(path = %path.display(), %error, "cannot keep a compiled plugin");
         }
     }
@@ -141,9 +137,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let engine = wasmtime::Engine::default();
         let cache = CodeCache::open(directory.path().join("code"), &engine).unwrap();
-        let component = Component::new(&engine, wat::parse_str("(component)").unwrap()).unwrap();
+        let code = engine.precompile_component(&wat::parse_str("(component)").unwrap()).unwrap();
         assert!(cache.load("ab", &engine).is_none());
-        cache.store("ab", &component);
+        cache.store("ab", &code);
         assert!(cache.load("ab", &engine).is_some());
         let path = cache.path("ab");
         let mut bytes = fs::read(&path).unwrap();

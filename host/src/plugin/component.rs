@@ -133,12 +133,14 @@ impl Engine {
         if let Some(component) = self.cache.as_ref().and_then(|cache| cache.load(digest, &self.wasm)) {
             return Ok(component);
         }
-        let component = Component::from_binary(&self.wasm, bytes).map_err(|error| PluginError::Compile {
-            path: path.to_owned(),
-            reason: sanitised(&format!("{error:#}"), 1024),
-        })?;
+        let failed =
+            |reason: &str| PluginError::Compile { path: path.to_owned(), reason: sanitised(reason, 1024) };
+        let code = self.compiler.compile(&self.wasm, bytes).map_err(|reason| failed(&reason))?;
+        // SAFETY: the code comes from this very program, which compiled it here or as its own child.
+        let component = unsafe { Component::deserialize(&self.wasm, &code) };
+        let component = component.map_err(|error| failed(&format!("{error:#}")))?;
         if let Some(cache) = &self.cache {
-            cache.store(digest, &component);
+            cache.store(digest, &code);
         }
         Ok(component)
     }

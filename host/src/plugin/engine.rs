@@ -9,6 +9,7 @@ use std::time::Duration;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::cache::CodeCache;
+use super::compiler::Compiler;
 use super::error::PluginError;
 
 /// How often running plugins are looked at. A call may overrun its CPU time by this much.
@@ -22,11 +23,12 @@ pub struct EngineSettings {
     /// How many instances may exist at once, over all tasks and steps. Address space is reserved for them,
     /// not memory. Default: 1,000.
     pub max_instances: u32,
+    pub compiler: Compiler,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { cache: None, max_instances: 1000 }
+        Self { cache: None, max_instances: 1000, compiler: Compiler::InProcess }
     }
 }
 
@@ -35,6 +37,7 @@ impl Default for EngineSettings {
 pub struct Engine {
     pub(super) wasm: wasmtime::Engine,
     pub(super) cache: Option<Arc<CodeCache>>,
+    pub(super) compiler: Compiler,
     /// Held by plugins too: a plugin without ticks could not be interrupted.
     pub(super) ticker: Arc<Ticker>,
 }
@@ -45,7 +48,7 @@ impl Engine {
         let wasm = pooling(settings).or_else(|reason| {
             // Where address space is limited (`ulimit -v`), instances are allocated one by one.
             tracing::warn!(%reason, "no pool of plugin instances: each is allocated by itself");
-            wasmtime::Engine::new(&config())
+            compiling()
         });
         let wasm = wasm.map_err(|error| PluginError::Engine(format!("{error:#}")))?;
         let cache = settings
@@ -55,8 +58,13 @@ impl Engine {
             .transpose()?
             .map(Arc::new);
         let ticker = Arc::new(Ticker::start(wasm.clone())?);
-        Ok(Self { wasm, cache, ticker })
+        Ok(Self { wasm, cache, compiler: settings.compiler.clone(), ticker })
     }
+}
+
+/// An engine that only compiles, for those above: it reserves no address space.
+pub(super) fn compiling() -> wasmtime::Result<wasmtime::Engine> {
+    wasmtime::Engine::new(&config())
 }
 
 fn config() -> Config {

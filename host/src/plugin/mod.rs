@@ -6,6 +6,7 @@
 
 mod bindings;
 mod cache;
+mod compiler;
 mod component;
 mod config;
 mod engine;
@@ -27,6 +28,7 @@ mod state;
 mod step;
 mod text;
 
+pub use compiler::{CompileLimits, Compiler, run_child as compile_as_child};
 pub use component::{Plugin, PluginKind};
 pub use engine::{Engine, EngineSettings};
 pub use error::{At, PluginError, StepError};

@@ -33,13 +33,7 @@ impl Step {
         }
     }
 
-    /// Forgets everything: the next call starts a fresh instance with an empty state.
-    pub fn reset(&mut self) {
-        self.drop_instance();
-        self.is_broken = false;
-    }
-
-    /// Puts rows of [`StateLayout::row`] back, after [`reset`](Self::reset). May be called several times.
+    /// Puts rows of [`StateLayout::row`] back into a step that was just opened. May be called several times.
     pub fn restore(&mut self, upserts: &RecordBatch) -> Result<(), StepError> {
         let fits =
             self.layout.as_ref().is_some_and(|layout| layout.row().fields() == upserts.schema_ref().fields());

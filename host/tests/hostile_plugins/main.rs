@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may, as tests do")]
 
+mod compiling;
 mod fixture;
 mod loading;
 mod rows;

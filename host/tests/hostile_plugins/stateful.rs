@@ -29,7 +29,7 @@ fn state_survives_a_fresh_instance() {
     assert_eq!(step.changes().unwrap(), None);
 
     let base = compact(&layout, None, [first, second]).unwrap();
-    step.reset();
+    let mut step = open(aggregate(), "well").unwrap();
     step.restore(&base).unwrap();
     assert_eq!(step.changes().unwrap(), None, "restored rows are no changes");
     let counts = counts(&mut step, rows(1));
@@ -61,14 +61,14 @@ fn a_broken_step_gives_nothing_until_it_is_restored() {
         let broken = step.run(rows(9), None).unwrap_err();
         assert!(matches!(&broken, StepError::Broken { .. }), "{broken}");
         let told = broken.to_string();
-        for part in ["layer `silver`", "step `cleanse`", says, "9 rows"] {
+        for part in ["layer `silver`", "step `cleanse`", says] {
             assert!(told.contains(part), "{told} does not say {part}");
         }
         assert!(matches!(step.run(rows(1), None), Err(StepError::Refused { .. })));
         assert!(matches!(step.changes(), Err(StepError::Refused { .. })));
-        step.reset();
-        step.restore(&kept).unwrap();
-        assert_eq!(counts(&mut step, rows(7)), [2, 2, 2, 2, 2, 1, 1]);
+        let mut next = open_on_id(aggregate(), behaviour, 7);
+        next.restore(&kept).unwrap();
+        assert_eq!(counts(&mut next, rows(7)), [2, 2, 2, 2, 2, 1, 1]);
     }
 }
 
@@ -99,7 +99,7 @@ fn state_that_does_not_fit_is_refused() {
     assert!(refused.contains("not laid out as"), "{refused}");
     step.run(rows(3), None).unwrap();
     let base = compact(&layout, None, step.changes().unwrap()).unwrap();
-    step.reset();
+    let mut step = open(aggregate(), "restore-fails").unwrap();
     let refused = step.restore(&base).unwrap_err().to_string();
     assert!(refused.contains("not my state"), "{refused}");
     assert!(Step::open(aggregate(), settings(json!({})), &schema()).is_ok());
