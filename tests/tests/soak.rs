@@ -21,7 +21,6 @@ const SECONDS: u64 = 30;
 /// what it may hold, its resident size stays: the most in the second half is the most in the first, but for a
 /// tenth. What it prints are the figures.
 #[test]
-#[expect(clippy::print_stderr, reason = "the figures are what the test is run for")]
 fn a_slow_sink_grows_nothing() -> Result<()> {
     let seconds = std::env::var("SLUICEBOX_SOAK_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     let broker = Broker::shared()?;
