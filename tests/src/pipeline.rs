@@ -95,12 +95,7 @@ impl Pipeline {
 
     /// Rows of a table.
     pub fn rows(&self, name: &str) -> Result<u64> {
-        let mut rows = 0;
-        self.table(name)?.scan(|batch| {
-            rows += batch.num_rows() as u64;
-            Ok(())
-        })?;
-        Ok(rows)
+        self.table(name)?.rows()
     }
 
     pub fn table(&self, name: &str) -> Result<Table> {

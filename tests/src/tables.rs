@@ -49,6 +49,15 @@ impl Table {
         Ok(Some(Self { version: snapshot.version() as u64, files }))
     }
 
+    pub fn rows(&self) -> Result<u64> {
+        let mut rows = 0;
+        self.scan(|batch| {
+            rows += batch.num_rows() as u64;
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
     /// Calls `each` with every batch of rows, files in no particular order. Partition columns are not
     /// in the files, and so not in the batches.
     pub fn scan(&self, mut each: impl FnMut(&RecordBatch) -> Result<()>) -> Result<()> {

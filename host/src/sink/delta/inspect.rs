@@ -11,6 +11,7 @@ use deltalake_core::kernel::LogicalFileView;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoArrow;
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use uuid::Uuid;
 
@@ -39,9 +40,13 @@ pub struct TableView {
 pub struct ActiveFile {
     /// Relative to the table, as entries name it.
     pub path: String,
+    /// The same, as the store names it.
+    pub object: Path,
     pub size: u64,
     /// Rows that are not deleted.
     pub rows: u64,
+    /// Rows that are in the file and deleted.
+    pub deleted: u64,
 }
 
 /// The ledger that the table's mark of this sink names; `None` if there is no table, or it does not know the sink.
@@ -104,6 +109,8 @@ pub async fn inspect(
         }
         files.push(ActiveFile {
             path,
+            object: view.object_store_path(),
+            deleted,
             size: u64::try_from(view.size()).unwrap_or_default(),
             rows: rows.unwrap_or_default().saturating_sub(deleted),
         });

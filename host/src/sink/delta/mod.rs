@@ -12,7 +12,7 @@
 //! | `opening` | the table created, adopted or taken up |
 //! | `actions` | what a commit consists of |
 //! | `applier` | ledger entries to commits |
-//! | `inspect` | a table as `sluicebox tables` and the audit see it |
+//! | `inspect`, `positions` | a table as `sluicebox tables` and the audit see it |
 //!
 //! Commits do not go through delta-rs's `CommitBuilder`: it retries on its own judgement, and holds the
 //! table's whole list of files. The log here holds only what a commit is decided on, so that the cost
@@ -25,6 +25,7 @@ mod inspect;
 mod log;
 mod opening;
 mod partition;
+mod positions;
 mod schema;
 mod stats;
 mod upload;
@@ -43,6 +44,7 @@ use uuid::Uuid;
 pub use self::applier::DeltaApplier;
 pub use self::inspect::{ActiveFile, TableView, inspect, ledger_of_mark};
 pub use self::partition::{PartitionSettings, Partitioning};
+pub use self::positions::positions;
 pub use self::schema::delta_schema;
 pub use self::upload::upload;
 pub use self::writer::{DeltaWriter, EncodedFile, WriterSettings};
