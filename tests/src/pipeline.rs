@@ -143,6 +143,13 @@ impl Pipeline {
         Ok(tally)
     }
 
+    /// What `sluicebox check` prints, if it passes.
+    pub fn check(&self) -> Result<String> {
+        let checked = self.command(["check"])?.output()?;
+        ensure!(checked.status.success(), "the check failed:\n{}", text(&checked));
+        Ok(text(&checked))
+    }
+
     /// Whether every range, count, file and mark of the ledger is as it must be.
     pub fn audit(&self) -> Result<()> {
         let audit = self.command(["ledger", "audit"])?.output()?;
