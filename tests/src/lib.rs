@@ -3,6 +3,7 @@
 
 pub mod broker;
 pub mod bucket;
+pub mod fixed_batch;
 pub mod load;
 pub mod oracle;
 pub mod pipeline;

@@ -40,7 +40,7 @@ impl Launch {
         self
     }
 
-    /// The worker aborts at `point` (see [`CRASH_AT`]).
+    /// The worker aborts at `point` (`SLUICEBOX_CRASH_AT`).
     pub fn crash_at(mut self, point: &str) -> Self {
         self.command.env(CRASH_AT, point);
         self.crash_at = Some(point.to_owned());

@@ -1,7 +1,8 @@
-//! `cargo xtask demo` and `cargo xtask test`: each does all its own set-up first.
+//! `cargo xtask demo`, `cargo xtask test` and `cargo xtask bench`: each does all its own set-up first.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to people")]
 
+mod bench;
 mod components;
 mod demo;
 mod kafka;
@@ -21,6 +22,7 @@ use clap::Parser;
 enum Task {
     Demo(demo::Options),
     Test(test::Options),
+    Bench(bench::Options),
     /// Builds the standard plugins as components into target/debug/plugins, beside the host, and the hostile ones of
     /// the tests into target/plugins
     Components,
@@ -41,6 +43,7 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Demo(options) => demo::run(&workspace, &options),
         Task::Test(options) => test::run(&workspace, &options),
+        Task::Bench(options) => bench::run(&workspace, &options),
         Task::Components => {
             demo::build_plugins(&workspace)?;
             test::build_hostile_plugins(&workspace)

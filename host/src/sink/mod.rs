@@ -1,6 +1,6 @@
 //! Where a layer's rows go.
 //!
-//! A sink has two sides. The [`SinkWriter`] turns rows into data files that nothing refers to yet; every
+//! A sink has two sides. The [`delta::DeltaWriter`] turns rows into data files that nothing refers to yet; every
 //! worker has its own. The [`SinkApplier`] makes the files of ledger entries visible, and is driven by
 //! one worker at a time.
 

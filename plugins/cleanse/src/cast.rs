@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use sluicebox_plugin::{
-    Bitmap, ByteStrings, Column, ColumnBuilder, Error, Kind, Scalar, Strings, Values, parse_rfc3339,
-    timestamp_micros,
+    Bitmap, ByteStrings, Column, ColumnBuilder, Error, Kind, Scalar, Strings, Values, map_values,
+    parse_rfc3339, timestamp_micros,
 };
 
 use crate::program::without;
@@ -66,7 +66,7 @@ pub fn can_cast(kind: &Kind, to: CastTo) -> bool {
 /// The numbers of a column as floats; integers past 2^53 lose their last digits.
 pub fn floats(column: &Column) -> Result<Cow<'_, [f64]>, Error> {
     fn widen<T: Copy>(values: &[T], convert: impl Fn(T) -> f64) -> Cow<'static, [f64]> {
-        Cow::Owned(values.iter().map(|value| convert(*value)).collect())
+        Cow::Owned(map_values(values, convert))
     }
     Ok(match &column.values {
         Values::Float64(values) => Cow::Borrowed(values),

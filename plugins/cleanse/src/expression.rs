@@ -1,8 +1,6 @@
 //! Arithmetic on columns: parsed to postfix order, computed column by column.
 
-use std::borrow::Cow;
-
-use sluicebox_plugin::{Bitmap, Column, Error, Values};
+use sluicebox_plugin::{Bitmap, Column, Error, Values, change_values, combine_values};
 
 use crate::cast::floats;
 
@@ -40,11 +38,11 @@ impl Expression {
                 None => present = Some(Bitmap::from_bytes(validity, rows)),
             }
         }
-        let mut stack: Vec<Operand<'_>> = Vec::new();
+        let mut stack: Vec<Operand> = Vec::new();
         for token in &self.postfix {
             let operand = match token {
                 Token::Number(number) => Operand::Number(*number),
-                Token::Column(at) => Operand::Values(floats(operands[*at])?),
+                Token::Column(at) => Operand::Values(floats(operands[*at])?.into_owned()),
                 Token::Operator(operator) => {
                     let (Some(right), Some(left)) = (stack.pop(), stack.pop()) else {
                         return Err(Error::Data("an expression lacks an operand".into()));
@@ -58,7 +56,7 @@ impl Expression {
             stack.push(operand);
         }
         let values = match stack.pop() {
-            Some(Operand::Values(values)) => values.into_owned(),
+            Some(Operand::Values(values)) => values,
             Some(Operand::Number(number)) => vec![number; rows],
             None => return Err(Error::Data("an expression is empty".into())),
         };
@@ -67,13 +65,13 @@ impl Expression {
     }
 }
 
-enum Operand<'a> {
+enum Operand {
     Number(f64),
-    Values(Cow<'a, [f64]>),
+    Values(Vec<f64>),
 }
 
 /// A division by zero has no value.
-fn nullify_zeros(divisor: &Operand<'_>, present: &mut Option<Bitmap>, rows: usize) {
+fn nullify_zeros(divisor: &Operand, present: &mut Option<Bitmap>, rows: usize) {
     let not_zero = match divisor {
         Operand::Number(number) => Bitmap::filled(rows, *number != 0.0),
         Operand::Values(values) => Bitmap::of_values(values, |value| value != 0.0),
@@ -84,7 +82,7 @@ fn nullify_zeros(divisor: &Operand<'_>, present: &mut Option<Bitmap>, rows: usiz
     }
 }
 
-fn combine<'a>(operator: u8, left: Operand<'a>, right: Operand<'a>) -> Operand<'a> {
+fn combine(operator: u8, left: Operand, right: Operand) -> Operand {
     match operator {
         b'+' => apply(left, right, |a, b| a + b),
         b'-' => apply(left, right, |a, b| a - b),
@@ -93,36 +91,20 @@ fn combine<'a>(operator: u8, left: Operand<'a>, right: Operand<'a>) -> Operand<'
     }
 }
 
-fn apply<'a>(left: Operand<'a>, right: Operand<'a>, compute: impl Fn(f64, f64) -> f64) -> Operand<'a> {
+fn apply(left: Operand, right: Operand, compute: impl Fn(f64, f64) -> f64) -> Operand {
     match (left, right) {
         (Operand::Number(a), Operand::Number(b)) => Operand::Number(compute(a, b)),
-        (Operand::Values(a), Operand::Number(b)) => Operand::Values(map(a, |a| compute(a, b))),
-        (Operand::Number(a), Operand::Values(b)) => Operand::Values(map(b, |b| compute(a, b))),
-        (Operand::Values(a), Operand::Values(b)) => {
-            let mut a = a.into_owned();
-            for (a, b) in a.iter_mut().zip(b.iter()) {
-                *a = compute(*a, *b);
-            }
-            Operand::Values(Cow::Owned(a))
+        (Operand::Values(mut values), Operand::Number(b)) => {
+            change_values(&mut values, |a| compute(a, b));
+            Operand::Values(values)
         }
-    }
-}
-
-fn map<'a>(values: Cow<'a, [f64]>, compute: impl Fn(f64) -> f64) -> Cow<'a, [f64]> {
-    match values {
-        Cow::Borrowed(values) => Cow::Owned(values.iter().map(|value| compute(*value)).collect()),
-        Cow::Owned(mut values) => {
-            // Sixteen a turn: an interruption check is paid each turn.
-            let mut blocks = values.chunks_exact_mut(16);
-            for block in &mut blocks {
-                for value in block {
-                    *value = compute(*value);
-                }
-            }
-            for value in blocks.into_remainder() {
-                *value = compute(*value);
-            }
-            Cow::Owned(values)
+        (Operand::Number(a), Operand::Values(mut values)) => {
+            change_values(&mut values, |b| compute(a, b));
+            Operand::Values(values)
+        }
+        (Operand::Values(mut values), Operand::Values(others)) => {
+            combine_values(&mut values, &others, compute);
+            Operand::Values(values)
         }
     }
 }

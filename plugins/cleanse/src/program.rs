@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use sluicebox_plugin::serde_json::Value;
 use sluicebox_plugin::{
-    Batch, Bitmap, Column, ColumnBuilder, Error, Field, Kind, Outcome, Place, Reads, Rejections, Scalar,
-    Schema, field, parse_rfc3339, timestamp_micros,
+    Batch, Bitmap, Column, ColumnBuilder, Error, Field, Kind, Literal, Outcome, Place, Reads, Rejections,
+    Scalar, Schema, field, parse_rfc3339, timestamp_micros,
 };
 
 use crate::cast;
@@ -32,7 +31,7 @@ enum Instruction {
     Compute(Expression, Vec<Register>),
 }
 
-/// A column as the steps so far left it.
+/// A column as the steps so far left it. No two slots have the same register.
 struct Slot {
     /// The column, and all that is nested in it; the first has the slot's name.
     fields: Vec<Field>,
@@ -89,8 +88,8 @@ impl Program {
                     continue;
                 }
                 Instruction::Trim(register) => text::trim(column(register))?,
-                Instruction::Upper(register) => text::upper(column(register))?,
-                Instruction::Lower(register) => text::lower(column(register))?,
+                Instruction::Upper(register) => text::upper(take(&mut registers, *register))?,
+                Instruction::Lower(register) => text::lower(take(&mut registers, *register))?,
                 Instruction::Default(register, kind, value) => default(column(register), kind, value)?,
                 Instruction::Cast(register, kind, to, on_failure) => {
                     let (result, failed) = cast::cast(column(register), kind, *to)?;
@@ -111,16 +110,8 @@ impl Program {
             registers.push(Cow::Owned(vec![result]));
         }
         let mut columns = Vec::new();
-        let set: Vec<Register> = self.set_slots().map(|(_, register)| register).collect();
-        for (i, register) in set.iter().enumerate() {
-            // A register is moved out by its last use; two names of one column copy it.
-            let is_used_again = set[i + 1..].contains(register);
-            let values = if is_used_again {
-                registers[*register].clone()
-            } else {
-                std::mem::take(&mut registers[*register])
-            };
-            columns.extend(values.into_owned());
+        for (_, register) in self.set_slots() {
+            columns.extend(std::mem::take(&mut registers[register]).into_owned());
         }
         Ok(Outcome {
             keep: None,
@@ -128,6 +119,11 @@ impl Program {
             batch: Some(Batch { rows: batch.rows, columns }),
         })
     }
+}
+
+/// Moves a column out of a register that nothing reads again, because its slot has another by now.
+fn take(registers: &mut [Cow<'_, [Column]>], register: Register) -> Column {
+    std::mem::take(&mut registers[register]).into_owned().swap_remove(0)
 }
 
 /// A column as it is; one that was nested gets the nulls of what was around it.
@@ -279,16 +275,10 @@ impl Compiler<'_> {
         match (&step.constant, &step.expression) {
             (Some(value), None) => {
                 let kind = match value {
-                    Value::String(_) => Kind::Utf8,
-                    Value::Bool(_) => Kind::Boolean,
-                    Value::Number(number) if number.is_i64() => Kind::Int64,
-                    Value::Number(_) => Kind::Float64,
-                    _ => {
-                        return Err(Error::Config(format!(
-                            "{value} cannot be the constant of `{}`",
-                            step.column
-                        )));
-                    }
+                    Literal::Text(_) => Kind::Utf8,
+                    Literal::Bool(_) => Kind::Boolean,
+                    Literal::Int(_) => Kind::Int64,
+                    Literal::Float(_) => Kind::Float64,
                 };
                 let value = literal(value, &kind).unwrap_or(Scalar::Null);
                 self.set(&step.column, kind.clone(), Instruction::Constant(kind, value));
@@ -368,7 +358,7 @@ impl Compiler<'_> {
 }
 
 /// A literal of the configuration as a value of a type.
-fn literal(value: &Value, kind: &Kind) -> Option<Scalar> {
+fn literal(value: &Literal, kind: &Kind) -> Option<Scalar> {
     Some(match kind {
         Kind::Boolean => Scalar::Bool(value.as_bool()?),
         Kind::Utf8 => Scalar::Text(value.as_str()?.to_owned()),

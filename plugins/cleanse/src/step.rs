@@ -1,8 +1,8 @@
 //! Steps as they are written.
 
+use sluicebox_plugin::Literal;
 use sluicebox_plugin::schemars::{self, JsonSchema};
 use sluicebox_plugin::serde::Deserialize;
-use sluicebox_plugin::serde_json::Value;
 
 /// One step, for example `trim: [name, city]`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -35,7 +35,7 @@ pub enum Step {
 pub struct DefaultStep {
     pub column: String,
     /// Of the column's type; for timestamps a text (RFC 3339).
-    pub value: Value,
+    pub value: Literal,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -92,7 +92,7 @@ pub struct FromTo {
 pub struct AddStep {
     pub column: String,
     /// A text, number or boolean.
-    pub constant: Option<Value>,
+    pub constant: Option<Literal>,
     /// Numbers, numeric columns, `+ - * /` and parentheses, as in `temp * 1.8 + 32`; a name with other characters than
     /// letters, digits, `_` and `.` stands in backticks. A float; null where an operand is, or a divisor is 0.
     pub expression: Option<String>,

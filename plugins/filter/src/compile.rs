@@ -1,8 +1,7 @@
 //! From a condition as written to a test on the columns as they are.
 
 use regex_lite::Regex;
-use sluicebox_plugin::serde_json::Value;
-use sluicebox_plugin::{Error, Kind, Place, Reads, Schema, TimeUnit, parse_rfc3339};
+use sluicebox_plugin::{Error, Kind, Literal, Place, Reads, Schema, TimeUnit, parse_rfc3339};
 
 use crate::Condition;
 
@@ -71,8 +70,8 @@ pub fn compile(condition: &Condition, schema: &Schema, reads: &mut Reads) -> Res
 
 enum Written<'a> {
     IsNull(bool),
-    Compare(Comparison, &'a Value),
-    In(&'a [Value]),
+    Compare(Comparison, &'a Literal),
+    In(&'a [Literal]),
     Prefix(&'a str),
     Matches(&'a str),
 }
@@ -105,10 +104,10 @@ impl Written<'_> {
             Written::IsNull(false) => return Ok(ColumnTest::IsNotNull),
             _ => {}
         }
-        let unfit = |value: &Value| wrong(&format!("it cannot be compared with {value}"));
+        let unfit = |value: &Literal| wrong(&format!("it cannot be compared with {value}"));
         match place.kind() {
             Kind::Utf8 => {
-                let bytes = |value: &Value| Some(value.as_str()?.as_bytes().to_vec());
+                let bytes = |value: &Literal| Some(value.as_str()?.as_bytes().to_vec());
                 match self {
                     Written::Compare(comparison, value) => {
                         Ok(ColumnTest::Text(*comparison, bytes(value).ok_or_else(|| unfit(value))?))
@@ -122,19 +121,19 @@ impl Written<'_> {
                 }
             }
             Kind::Boolean => match self {
-                Written::Compare(Comparison::Eq, Value::Bool(value)) => Ok(ColumnTest::Bool(*value)),
-                Written::Compare(Comparison::Ne, Value::Bool(value)) => Ok(ColumnTest::Bool(!value)),
+                Written::Compare(Comparison::Eq, Literal::Bool(value)) => Ok(ColumnTest::Bool(*value)),
+                Written::Compare(Comparison::Ne, Literal::Bool(value)) => Ok(ColumnTest::Bool(!value)),
                 _ => Err(wrong("it can be tested by `eq` or `ne` true or false, and by `is_null`")),
             },
             Kind::Float32 | Kind::Float64 => match self {
                 Written::Compare(comparison, value) => {
                     Ok(ColumnTest::Float(*comparison, value.as_f64().ok_or_else(|| unfit(value))?))
                 }
-                Written::In(values) => Ok(ColumnTest::FloatIn(all(values, Value::as_f64).map_err(unfit)?)),
+                Written::In(values) => Ok(ColumnTest::FloatIn(all(values, Literal::as_f64).map_err(unfit)?)),
                 _ => Err(wrong("`prefix` and `matches` are for text")),
             },
             kind if is_integer(kind) => {
-                let int = |value: &Value| int_of(value, kind);
+                let int = |value: &Literal| int_of(value, kind);
                 match self {
                     Written::Compare(comparison, value) => {
                         Ok(ColumnTest::Int(*comparison, int(value).ok_or_else(|| unfit(value))?))
@@ -148,7 +147,7 @@ impl Written<'_> {
     }
 }
 
-fn all<T>(values: &[Value], convert: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, &Value> {
+fn all<T>(values: &[Literal], convert: impl Fn(&Literal) -> Option<T>) -> Result<Vec<T>, &Literal> {
     values.iter().map(|value| convert(value).ok_or(value)).collect()
 }
 
@@ -167,7 +166,7 @@ fn is_integer(kind: &Kind) -> bool {
 }
 
 /// The literal in the column's terms; for timestamps `None` too if it is no whole number of the column's units.
-fn int_of(value: &Value, kind: &Kind) -> Option<i64> {
+fn int_of(value: &Literal, kind: &Kind) -> Option<i64> {
     let Kind::Timestamp(timestamp) = kind else { return value.as_i64() };
     let micros = parse_rfc3339(value.as_str()?.as_bytes())?;
     let whole = |unit: i64| (micros % unit == 0).then_some(micros / unit);

@@ -1,8 +1,8 @@
 //! Conditions as they are written.
 
+use sluicebox_plugin::Literal;
 use sluicebox_plugin::schemars::{self, JsonSchema};
 use sluicebox_plugin::serde::Deserialize;
-use sluicebox_plugin::serde_json::Value;
 
 /// One of `and`, `or`, `not`, or tests of one column; several tests of a column must all hold.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -14,15 +14,15 @@ pub struct Condition {
     /// A column, or a field nested in structs, as in `reading.temp`.
     pub column: Option<String>,
     /// Equal to a text, number, boolean, or timestamp (RFC 3339).
-    pub eq: Option<Value>,
-    pub ne: Option<Value>,
-    pub lt: Option<Value>,
-    pub le: Option<Value>,
-    pub gt: Option<Value>,
-    pub ge: Option<Value>,
+    pub eq: Option<Literal>,
+    pub ne: Option<Literal>,
+    pub lt: Option<Literal>,
+    pub le: Option<Literal>,
+    pub gt: Option<Literal>,
+    pub ge: Option<Literal>,
     /// Equal to one of these.
     #[serde(rename = "in")]
-    pub one_of: Option<Vec<Value>>,
+    pub one_of: Option<Vec<Literal>>,
     /// Text that begins so.
     pub prefix: Option<String>,
     /// Text in which this regular expression is found; anchor it by `^` and `$`.

@@ -1,5 +1,7 @@
 //! Three-valued logic over whole columns, as in SQL.
 
+use std::cmp::Ordering;
+
 use sluicebox_plugin::{Batch, Bitmap, Error, Place, Strings, same_bytes};
 
 use crate::compile::{ColumnTest, Comparison, Test};
@@ -85,10 +87,10 @@ fn column(place: &Place, test: &ColumnTest, batch: &Batch) -> Result<Truth, Erro
             Bitmap::of_values(&place.floats(batch)?, |value| literals.contains(&value))
         }
         ColumnTest::Text(comparison, literal) => compare_text(*comparison, place.strings(batch)?, literal),
-        ColumnTest::TextIn(literals) => {
-            of_texts(place.strings(batch)?, |text| literals.iter().any(|literal| same_bytes(text, literal)))
-        }
-        ColumnTest::Prefix(prefix) => of_texts(place.strings(batch)?, |text| {
+        ColumnTest::TextIn(literals) => Bitmap::of_texts(place.strings(batch)?, |text| {
+            literals.iter().any(|literal| same_bytes(text, literal))
+        }),
+        ColumnTest::Prefix(prefix) => Bitmap::of_texts(place.strings(batch)?, |text| {
             text.get(..prefix.len()).is_some_and(|start| same_bytes(start, prefix))
         }),
         ColumnTest::Matches(pattern) => {
@@ -102,7 +104,7 @@ fn column(place: &Place, test: &ColumnTest, batch: &Batch) -> Result<Truth, Erro
 fn compare<T: Copy + PartialOrd>(comparison: Comparison, values: &[T], literal: T) -> Bitmap {
     match comparison {
         Comparison::Eq => Bitmap::of_values(values, |value| value == literal),
-        Comparison::Ne => Bitmap::of_values(values, |value| value != literal),
+        Comparison::Ne => compare(Comparison::Eq, values, literal).inverted(),
         Comparison::Lt => Bitmap::of_values(values, |value| value < literal),
         Comparison::Le => Bitmap::of_values(values, |value| value <= literal),
         Comparison::Gt => Bitmap::of_values(values, |value| value > literal),
@@ -111,33 +113,13 @@ fn compare<T: Copy + PartialOrd>(comparison: Comparison, values: &[T], literal: 
 }
 
 fn compare_text(comparison: Comparison, texts: Strings<'_>, literal: &[u8]) -> Bitmap {
+    let ordered = |accepts: fn(Ordering) -> bool| Bitmap::of_texts(texts, |text| accepts(text.cmp(literal)));
     match comparison {
-        Comparison::Eq => of_texts(texts, |text| same_bytes(text, literal)),
-        Comparison::Ne => of_texts(texts, |text| !same_bytes(text, literal)),
-        Comparison::Lt => of_texts(texts, |text| text < literal),
-        Comparison::Le => of_texts(texts, |text| text <= literal),
-        Comparison::Gt => of_texts(texts, |text| text > literal),
-        Comparison::Ge => of_texts(texts, |text| text >= literal),
+        Comparison::Eq => Bitmap::of_texts(texts, |text| same_bytes(text, literal)),
+        Comparison::Ne => compare_text(Comparison::Eq, texts, literal).inverted(),
+        Comparison::Lt => ordered(Ordering::is_lt),
+        Comparison::Le => ordered(Ordering::is_le),
+        Comparison::Gt => ordered(Ordering::is_gt),
+        Comparison::Ge => ordered(Ordering::is_ge),
     }
-}
-
-/// Eight rows a turn: an interruption check is paid each turn.
-fn of_texts(texts: Strings<'_>, test: impl Fn(&[u8]) -> bool) -> Bitmap {
-    let (offsets, data) = (texts.offsets(), texts.data());
-    let rows = texts.len();
-    let mut bytes = Vec::with_capacity(rows.div_ceil(8));
-    let mut start = 0;
-    while let Some(block) = offsets[start..].first_chunk::<9>() {
-        let mut bits = 0;
-        for i in 0..8 {
-            bits |= u8::from(test(&data[block[i] as usize..block[i + 1] as usize])) << i;
-        }
-        bytes.push(bits);
-        start += 8;
-    }
-    let rest = start..rows;
-    if !rest.is_empty() {
-        bytes.push(rest.fold(0, |bits, row| bits | u8::from(test(texts.bytes(row))) << (row - start)));
-    }
-    Bitmap::from_vec(bytes, rows)
 }

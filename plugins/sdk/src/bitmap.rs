@@ -1,5 +1,7 @@
 //! Bitmaps in the layout of the contract: bit i is byte i/8, bit i%8.
 
+use crate::Strings;
+
 /// One bit for each row. Bits past the last row have no meaning.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Bitmap {
@@ -43,6 +45,32 @@ impl Bitmap {
         Bitmap { bytes, rows: values.len() }
     }
 
+    /// The bits that `test` gives for each text. Eight rows a turn.
+    #[inline]
+    pub fn of_texts(texts: Strings<'_>, test: impl Fn(&[u8]) -> bool) -> Bitmap {
+        let (offsets, data) = (texts.offsets(), texts.data());
+        let rows = texts.len();
+        let mut bytes = Vec::with_capacity(rows.div_ceil(8));
+        let mut start = 0;
+        // Offsets are never beyond the data: cutting them there costs less than the branches of a check.
+        let cut = |offset: i32| (offset as usize).min(data.len());
+        while let Some(block) = offsets[start..].first_chunk::<9>() {
+            let mut bits = 0;
+            for i in 0..8 {
+                let end = cut(block[i + 1]);
+                bits |= u8::from(test(&data[cut(block[i]).min(end)..end])) << i;
+            }
+            bytes.push(bits);
+            start += 8;
+        }
+        if start < rows {
+            bytes.push(
+                (start..rows).fold(0, |bits, row| bits | u8::from(test(texts.bytes(row))) << (row - start)),
+            );
+        }
+        Bitmap { bytes, rows }
+    }
+
     /// The bits that `test` gives for each row number.
     #[inline]
     pub fn of_rows(rows: usize, test: impl Fn(usize) -> bool) -> Bitmap {
@@ -81,6 +109,11 @@ impl Bitmap {
         for (byte, other) in self.bytes.iter_mut().zip(other) {
             *byte |= other;
         }
+    }
+
+    pub fn inverted(mut self) -> Bitmap {
+        self.invert();
+        self
     }
 
     pub fn invert(&mut self) {

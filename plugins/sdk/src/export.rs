@@ -1,6 +1,5 @@
 //! What the export macros expand to. Not for use by hand.
 
-use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::{aggregate, describe, state, transform, types};
@@ -8,10 +7,6 @@ use crate::{
     AggregatePlan, Bitmap, Delta, Description, Emission, Error, Fields, Outcome, Output, Rejections,
     TransformPlan,
 };
-
-pub fn config_schema<C: schemars::JsonSchema>() -> String {
-    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<C>().to_value().to_string()
-}
 
 pub fn config<C: DeserializeOwned>(json: &str) -> Result<C, Error> {
     serde_json::from_str(json).map_err(|error| Error::Config(error.to_string()))
@@ -21,12 +16,12 @@ pub fn not_open() -> Error {
     Error::Data("the host called the plugin before `open`".into())
 }
 
-pub fn description<C: schemars::JsonSchema>(of: Description) -> describe::Description {
+pub fn description(of: Description, config_schema: &str) -> describe::Description {
     describe::Description {
         name: of.name.into(),
         version: of.version.into(),
         summary: of.summary.into(),
-        config_schema: config_schema::<C>(),
+        config_schema: config_schema.into(),
     }
 }
 
@@ -88,14 +83,35 @@ macro_rules! __component {
 
         impl $crate::bindings::describe::Guest for Component {
             fn describe() -> $crate::bindings::describe::Description {
-                type Config = <$plugin as $crate::$trait>::Config;
-                $crate::export::description::<Config>(<$plugin as $crate::$trait>::DESCRIPTION)
+                $crate::export::description(
+                    <$plugin as $crate::$trait>::DESCRIPTION,
+                    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/config.schema.json")),
+                )
             }
         }
 
         $crate::__export_sluicebox_plugin_describe_0_1_0_cabi!(
             Component with_types_in $crate::bindings::describe
         );
+    };
+}
+
+/// The test that `config.schema.json` is the configuration's.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __config_schema {
+    ($plugin:ty, $trait:ident) => {
+        #[cfg(all(test, not(target_arch = "wasm32")))]
+        mod config_schema {
+            use super::*;
+
+            #[test]
+            fn is_that_of_the_configuration() {
+                $crate::config_schema::check::<<$plugin as $crate::$trait>::Config>(env!(
+                    "CARGO_MANIFEST_DIR"
+                ));
+            }
+        }
     };
 }
 
@@ -176,11 +192,14 @@ macro_rules! __state {
     };
 }
 
-/// Exports a [`Transform`](crate::Transform) as a component. Natively this and the other macros do nothing, so that
-/// several plugins can be linked into one program.
+/// Exports a [`Transform`](crate::Transform) as a component. Natively this and the other macros export nothing, so that
+/// several plugins can be linked into one program; they add a test which holds `config.schema.json`, beside the
+/// plugin's `Cargo.toml`, to its configuration. `UPDATE_SCHEMA=1 cargo test` writes that file.
 #[macro_export]
 macro_rules! export_transform {
     ($plugin:ty) => {
+        $crate::__config_schema!($plugin, Transform);
+
         #[cfg(target_arch = "wasm32")]
         mod component {
             use super::*;
@@ -194,6 +213,8 @@ macro_rules! export_transform {
 #[macro_export]
 macro_rules! export_stateful_transform {
     ($plugin:ty) => {
+        $crate::__config_schema!($plugin, Transform);
+
         #[cfg(target_arch = "wasm32")]
         mod component {
             use super::*;
@@ -208,6 +229,8 @@ macro_rules! export_stateful_transform {
 #[macro_export]
 macro_rules! export_aggregate {
     ($plugin:ty) => {
+        $crate::__config_schema!($plugin, Aggregate);
+
         #[cfg(target_arch = "wasm32")]
         mod component {
             use super::*;

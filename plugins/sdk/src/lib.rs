@@ -8,11 +8,15 @@
 pub mod bindings;
 mod bitmap;
 mod builder;
+#[cfg(not(target_arch = "wasm32"))]
+#[doc(hidden)]
+pub mod config_schema;
 mod duration;
 #[doc(hidden)]
 pub mod export;
 pub mod host;
 mod key;
+mod literal;
 mod place;
 mod plugin;
 mod rejections;
@@ -23,6 +27,7 @@ mod state;
 mod strings;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod test_kit;
+mod values;
 
 pub use bindings::types::{
     Batch, ByteStrings, Column, DecimalType, Error, Field, Kind, TimeUnit, TimestampType, Values,
@@ -31,6 +36,7 @@ pub use bitmap::Bitmap;
 pub use builder::ColumnBuilder;
 pub use duration::Micros;
 pub use key::{Key, KeyReader, KeyShape, is_key_kind};
+pub use literal::Literal;
 pub use place::{Ints, Place, Validity};
 pub use plugin::{
     Aggregate, AggregatePlan, Delta, Description, Emission, Fields, Outcome, Output, State, Stateful,
@@ -42,6 +48,7 @@ pub use scalar::Scalar;
 pub use schema::{Reads, Schema, field, timestamp_micros};
 pub use state::{KeyedState, Stored};
 pub use strings::{Strings, same_bytes};
+pub use values::{change_values, combine_values, map_values};
 
 /// For the export macros and for `derive` in plugins.
 pub use {schemars, serde, serde_json};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Batch, Bitmap, Column, Error, Field, Kind, Scalar, Strings, Values};
+use crate::{Batch, Bitmap, Column, Error, Field, Kind, Scalar, Strings, Values, map_values};
 
 /// A field of the batches that `apply` gets; [`crate::Reads::add`] gives it.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ impl Place {
     /// The values of integers of any width except `uint64`, of timestamps (in their unit) and of dates (days).
     pub fn ints<'a>(&self, batch: &'a Batch) -> Result<Ints<'a>, Error> {
         fn widen<T: Copy + Into<i64>>(values: &[T]) -> Ints<'static> {
-            Cow::Owned(values.iter().map(|value| (*value).into()).collect())
+            Cow::Owned(map_values(values, T::into))
         }
         Ok(match &self.column(batch).values {
             Values::Int64(values) => Cow::Borrowed(values),
@@ -80,7 +80,7 @@ impl Place {
     pub fn floats<'a>(&self, batch: &'a Batch) -> Result<Cow<'a, [f64]>, Error> {
         match &self.column(batch).values {
             Values::Float64(values) => Ok(Cow::Borrowed(values)),
-            Values::Float32(values) => Ok(Cow::Owned(values.iter().map(|value| f64::from(*value)).collect())),
+            Values::Float32(values) => Ok(Cow::Owned(map_values(values, f64::from))),
             _ => Err(self.unexpected("floats")),
         }
     }

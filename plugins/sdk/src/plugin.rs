@@ -15,7 +15,7 @@ pub struct Description {
 /// A plugin that keeps, drops, rejects, changes or replaces rows.
 pub trait Transform: Sized {
     const DESCRIPTION: Description;
-    /// The configuration; its JSON Schema is the plugin's `config-schema`.
+    /// The configuration; its JSON Schema, kept in `config.schema.json`, is the plugin's `config-schema`.
     type Config: DeserializeOwned + JsonSchema;
 
     /// Checks the configuration against the schema. Errors: [`Error::Config`], [`Error::Schema`].
@@ -28,7 +28,7 @@ pub trait Transform: Sized {
 /// A plugin that takes rows in and gives out rows of another schema, now or later.
 pub trait Aggregate: Stateful + Sized {
     const DESCRIPTION: Description;
-    /// The configuration; its JSON Schema is the plugin's `config-schema`.
+    /// The configuration; its JSON Schema, kept in `config.schema.json`, is the plugin's `config-schema`.
     type Config: DeserializeOwned + JsonSchema;
 
     /// Checks the configuration against the schema. Errors: [`Error::Config`], [`Error::Schema`].
