@@ -81,7 +81,7 @@ fn raw_batch(payloads: &[String]) -> RawBatch {
         records.push(RawRecord { offset, timestamp_ms: None, key: None, payload });
     }
     let range = OffsetRange { from: 0, to: payloads.len() as i64 };
-    RawBatch { partition: TopicPartition::new("bench", 0), range, records, data }
+    RawBatch { partition: TopicPartition::new("bench", 0), range, lost: false, records, data }
 }
 
 /// Digits that look random and are the same in each run (xorshift).

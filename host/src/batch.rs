@@ -9,6 +9,8 @@ use crate::progress::{OffsetRange, TopicPartition};
 pub struct RawBatch {
     pub partition: TopicPartition,
     pub range: OffsetRange,
+    /// The broker deleted the offsets of the range before they were read: there are no records.
+    pub lost: bool,
     pub records: Vec<RawRecord>,
     pub data: Vec<u8>,
 }
@@ -44,7 +46,7 @@ impl RawBatch {
         for bytes in records.iter_mut().flat_map(|record| record.key.iter_mut().chain(&mut record.payload)) {
             *bytes = bytes.start - self.data.len()..bytes.end - self.data.len();
         }
-        Self { partition: self.partition.clone(), range, records, data }
+        Self { partition: self.partition.clone(), range, lost: self.lost, records, data }
     }
 
     /// Bytes that the batch holds on to.
@@ -63,6 +65,7 @@ mod tests {
         let whole = RawBatch {
             partition: TopicPartition::new("t", 0),
             range: OffsetRange { from: 3, to: 12 },
+            lost: false,
             records: vec![
                 record(4, Some(0..1), Some(1..3)),
                 record(7, None, Some(3..4)),

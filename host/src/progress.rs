@@ -43,6 +43,11 @@ impl OffsetRange {
         self.from >= self.to
     }
 
+    /// How many offsets there are, records or not.
+    pub fn length(&self) -> u64 {
+        self.to.saturating_sub(self.from).max(0).cast_unsigned()
+    }
+
     /// Both ranges as one, if `next` starts where `self` ends.
     pub fn then(self, next: Self) -> Option<Self> {
         (self.to == next.from && next.from <= next.to).then_some(Self { from: self.from, to: next.to })
@@ -146,16 +151,29 @@ pub struct Accounting {
     pub records: u64,
     /// Records that could not be decoded.
     pub dead_letters: u64,
+    /// Offsets in the range that the broker deleted before they were read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
     pub layers: BTreeMap<String, LayerCounts>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Accounting {
     pub fn add(&mut self, other: &Self) {
         self.records += other.records;
         self.dead_letters += other.dead_letters;
+        self.lost += other.lost;
         for (layer, counts) in &other.layers {
             self.layers.entry(layer.clone()).or_default().add(counts);
         }
+    }
+
+    /// Whether a range can hold what is counted: each offset holds one record at most, and is lost or not.
+    pub fn fits(&self, range: OffsetRange) -> bool {
+        self.records.checked_add(self.lost).is_some_and(|counted| counted <= range.length())
     }
 
     /// Says what does not balance. `parents` names for each layer the layer it reads from, or `None`
@@ -186,7 +204,11 @@ mod tests {
     fn filtered(rows_in: u64, kept: u64) -> Accounting {
         let step = StepCounts { rows_in, kept, dropped: rows_in - kept, ..StepCounts::default() };
         let layer = LayerCounts { rows_in, steps: vec![step], rows_out: kept };
-        Accounting { records: rows_in, dead_letters: 0, layers: [("bronze".to_owned(), layer)].into() }
+        Accounting {
+            records: rows_in,
+            layers: [("bronze".to_owned(), layer)].into(),
+            ..Accounting::default()
+        }
     }
 
     #[test]
@@ -196,6 +218,15 @@ mod tests {
         assert_eq!(range.then(OffsetRange { from: 8, to: 9 }), None);
         assert_eq!(range.then(OffsetRange { from: 7, to: 6 }), None);
         assert!(OffsetRange::empty_at(4).is_empty());
+    }
+
+    #[test]
+    fn a_range_holds_no_more_than_its_offsets() {
+        let range = OffsetRange { from: 3, to: 7 };
+        let counted = |records, lost| Accounting { records, lost, ..Accounting::default() };
+        assert!(counted(4, 0).fits(range) && counted(1, 3).fits(range) && counted(0, 0).fits(range));
+        assert!(!counted(2, 3).fits(range));
+        assert!(!counted(5, 0).fits(range));
     }
 
     #[test]

@@ -37,7 +37,13 @@ pub fn events() -> RawBatch {
         records.push(RawRecord { offset, timestamp_ms: None, key: None, payload });
     }
     let range = OffsetRange { from: 0, to: ROWS as i64 };
-    RawBatch { partition: TopicPartition::new("events", 0), range, records, data: data.into_bytes() }
+    RawBatch {
+        partition: TopicPartition::new("events", 0),
+        range,
+        lost: false,
+        records,
+        data: data.into_bytes(),
+    }
 }
 
 /// A decoder to the ten columns of [`events`], and no more.

@@ -39,7 +39,10 @@ pub async fn audit(file: &Path) -> Result<ExitCode> {
             epoch.tasks.iter().for_each(|task| total.add(&task.accounting));
         }
     }
-    print(&format!("entries {oldest}..={}: {} records accounted for", state.number, total.records));
+    print(&format!(
+        "entries {oldest}..={}: {} records accounted for, {} offsets lost",
+        state.number, total.records, total.lost
+    ));
     for finding in &findings {
         print(&format!("FAULT: {finding}"));
     }
@@ -65,6 +68,10 @@ fn audit_entries(entries: &[std::sync::Arc<Entry>], state: &LedgerState) -> Vec<
                 if task.builds_on != Some(before) {
                     findings.push(format!("{at}: it builds on {:?}, not on entry {before}", task.builds_on));
                 }
+            }
+            if !task.accounting.fits(task.range) {
+                let Accounting { records, lost, .. } = task.accounting;
+                findings.push(format!("{at}: {records} records and {lost} lost offsets are counted"));
             }
             if epoch.configuration == state.configuration.digest
                 && let Some(what) = task.accounting.imbalance(parents)

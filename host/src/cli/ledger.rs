@@ -81,8 +81,12 @@ fn show_epoch(head: &str, epoch: &Epoch) {
     print(&format!("{head}: {records} records{schema}"));
     for task in &epoch.tasks {
         print(&format!(
-            "    {} {} {} records, {} dead letters",
-            task.partition, task.range, task.accounting.records, task.accounting.dead_letters
+            "    {} {} {} records, {} dead letters, {} offsets lost",
+            task.partition,
+            task.range,
+            task.accounting.records,
+            task.accounting.dead_letters,
+            task.accounting.lost
         ));
     }
     for (sink, part) in &epoch.sinks {

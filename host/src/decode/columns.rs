@@ -50,6 +50,7 @@ mod tests {
         let raw = RawBatch {
             partition: TopicPartition::new("t", 3),
             range: OffsetRange { from: 10, to: 20 },
+            lost: false,
             records: vec![
                 record(10, Some(1), None),
                 record(11, Some(2), None),

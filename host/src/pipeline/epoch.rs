@@ -13,6 +13,7 @@ use super::lane::LaneCut;
 use super::outputs::SinkLayout;
 use super::state_objects::{StateError, StateObjects};
 use super::task::TaskCut;
+use super::topics::{TopicError, TopicWatch};
 use crate::crash;
 use crate::ledger::entry::{
     Body, DataFile, EntryNumber, Epoch, SinkEntry, SinkRecord, StateSegment, TaskEntry, Writer,
@@ -21,6 +22,7 @@ use crate::ledger::{Appended, Ledger, LedgerError, Proposal};
 use crate::progress::TopicPartition;
 use crate::schema::RecordSchema;
 use crate::sink::delta::{self, DeltaError, EncodedFile};
+use crate::source::Topic;
 use crate::telemetry::{Metrics, Phase};
 
 /// Enters the epochs of one worker, one at a time.
@@ -31,6 +33,7 @@ pub struct EpochWriter {
     /// The digest of the configuration that the worker runs under.
     pub configuration: String,
     pub state: StateObjects,
+    pub topics: TopicWatch,
     /// For each sink, where its files go.
     pub tables: Arc<[Arc<dyn ObjectStore>]>,
     pub layouts: Arc<[SinkLayout]>,
@@ -56,6 +59,8 @@ pub enum EpochError {
     #[error("sink `{sink}`: {error}")]
     Upload { sink: String, error: DeltaError },
     #[error(transparent)]
+    Topics(#[from] TopicError),
+    #[error(transparent)]
     State(#[from] StateError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -68,6 +73,7 @@ impl EpochError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Upload { error, .. } => matches!(error, DeltaError::Store { .. }),
+            Self::Topics(error) => error.is_transient(),
             Self::State(error) => error.is_transient(),
             Self::Ledger(error) => error.is_transient(),
             Self::Task(_) => false,
@@ -95,7 +101,8 @@ impl EpochWriter {
         }
         let started = Instant::now();
         crash::point("before_upload");
-        let sinks = self.upload(files).await?;
+        let verified = async { Ok(self.topics.verify().await?) };
+        let (sinks, topics) = tokio::try_join!(self.upload(files), verified)?;
         crash::point("after_upload");
         let known = self.ledger.state();
         crash::point("before_state_upload");
@@ -105,7 +112,7 @@ impl EpochWriter {
         let tasks = tasks
             .into_iter()
             .zip(segments)
-            .map(|(task, state)| task_entry(task, state, &cut.builds_on))
+            .map(|(task, state)| task_entry(task, state, &cut.builds_on, &topics))
             .collect();
         let body = Body::Epoch(Epoch {
             configuration: self.configuration.clone(),
@@ -150,15 +157,21 @@ fn task_entry(
     task: TaskCut,
     state: Vec<StateSegment>,
     builds_on: &HashMap<TopicPartition, EntryNumber>,
+    topics: &[Topic],
 ) -> TaskEntry {
     TaskEntry {
         builds_on: builds_on.get(&task.partition).copied(),
+        topic_id: id_of(&task.partition, topics),
         partition: task.partition,
-        topic_id: None,
         range: task.range,
         accounting: task.accounting,
         max_event_time: task.max_event_time,
         watermark: task.watermark,
         state,
     }
+}
+
+/// The id of a partition's topic.
+pub fn id_of(partition: &TopicPartition, topics: &[Topic]) -> Option<String> {
+    topics.iter().find(|topic| topic.name == partition.topic)?.id.clone()
 }

@@ -2,20 +2,26 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
 
 use super::budget::Budget;
 use super::lane::LaneCommand;
 use crate::progress::TopicPartition;
 use crate::source::kafka::{EndOffsets, KafkaSettings, KafkaSource};
-use crate::source::{Generation, SourceError, SourceEvent};
+use crate::source::{Generation, SourceError, SourceEvent, Topic};
 
 /// How long a command may wait behind a poll.
 const POLL_TIMEOUT: Duration = Duration::from_millis(20);
+/// How long a broker that does not answer is asked again.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a topic may be missing: a broker that has just started does not know it yet.
+const TOPIC_PATIENCE: Duration = Duration::from_secs(10);
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(500);
 
 /// Which of `lanes` owns a partition. The partitions of a topic are spread evenly.
 pub fn lane_of(partition: &TopicPartition, lanes: usize) -> usize {
@@ -27,23 +33,11 @@ pub fn lane_of(partition: &TopicPartition, lanes: usize) -> usize {
 type Reply<T> = oneshot::Sender<Result<T, SourceError>>;
 
 enum IntakeCommand {
-    /// For each partition: whether the ledger knows its topic.
-    FirstPositions {
-        partitions: Vec<(TopicPartition, bool)>,
-        reply: Reply<Vec<(TopicPartition, i64)>>,
-    },
-    EndPositions {
-        reply: Reply<Vec<(TopicPartition, i64)>>,
-    },
-    Start {
-        positions: Vec<(TopicPartition, i64)>,
-        generation: Generation,
-        reply: Reply<()>,
-    },
-    Release {
-        partitions: Vec<TopicPartition>,
-        reply: Reply<()>,
-    },
+    Topics { reply: Reply<Vec<Topic>> },
+    FirstPositions { partitions: Vec<TopicPartition>, reply: Reply<Vec<(TopicPartition, i64)>> },
+    EndPositions { reply: Reply<Vec<(TopicPartition, i64)>> },
+    Start { positions: Vec<(TopicPartition, i64)>, generation: Generation, reply: Reply<()> },
+    Release { partitions: Vec<TopicPartition>, reply: Reply<()> },
     Commit(Vec<(TopicPartition, i64)>),
 }
 
@@ -56,14 +50,21 @@ pub enum IntakeEvent {
 
 /// The worker's side of the source's thread. Dropping it leaves the group.
 pub struct Intake {
-    commands: Option<Sender<IntakeCommand>>,
+    handle: IntakeHandle,
     thread: Option<JoinHandle<()>>,
     flags: Arc<Flags>,
     ends: EndOffsets,
 }
 
+/// Asks the source's thread. It may outlive the thread: then there is no answer.
+#[derive(Clone)]
+pub struct IntakeHandle {
+    commands: Sender<IntakeCommand>,
+}
+
 #[derive(Default)]
 struct Flags {
+    ended: AtomicBool,
     hold: AtomicBool,
     paused: AtomicBool,
     connected: AtomicBool,
@@ -90,7 +91,11 @@ impl Intake {
                 let _ = events.send(IntakeEvent::Failed(error));
             }
         })?;
-        Ok(Self { commands: Some(commands), thread: Some(thread), flags, ends })
+        Ok(Self { handle: IntakeHandle { commands }, thread: Some(thread), flags, ends })
+    }
+
+    pub fn handle(&self) -> IntakeHandle {
+        self.handle.clone()
     }
 
     /// Stops fetching, or goes on, for reasons other than the budget.
@@ -111,17 +116,17 @@ impl Intake {
         self.ends.get()
     }
 
-    /// Where partitions start that the ledger does not know.
+    /// Where partitions of topics start that the ledger does not know.
     pub async fn first_positions(
         &self,
-        partitions: Vec<(TopicPartition, bool)>,
+        partitions: Vec<TopicPartition>,
     ) -> Result<Vec<(TopicPartition, i64)>, SourceError> {
-        self.ask(|reply| IntakeCommand::FirstPositions { partitions, reply }).await
+        self.handle.ask(|reply| IntakeCommand::FirstPositions { partitions: partitions.clone(), reply }).await
     }
 
     /// The ends of all partitions of all topics that hold anything.
     pub async fn end_positions(&self) -> Result<Vec<(TopicPartition, i64)>, SourceError> {
-        self.ask(|reply| IntakeCommand::EndPositions { reply }).await
+        self.handle.ask(|reply| IntakeCommand::EndPositions { reply }).await
     }
 
     pub async fn start(
@@ -129,31 +134,55 @@ impl Intake {
         positions: Vec<(TopicPartition, i64)>,
         generation: Generation,
     ) -> Result<(), SourceError> {
-        self.ask(|reply| IntakeCommand::Start { positions, generation, reply }).await
+        self.handle
+            .ask(|reply| IntakeCommand::Start { positions: positions.clone(), generation, reply })
+            .await
     }
 
     pub async fn release(&self, partitions: Vec<TopicPartition>) -> Result<(), SourceError> {
-        self.ask(|reply| IntakeCommand::Release { partitions, reply }).await
+        self.handle.ask(|reply| IntakeCommand::Release { partitions: partitions.clone(), reply }).await
     }
 
     pub fn commit(&self, positions: Vec<(TopicPartition, i64)>) {
-        if let Some(commands) = &self.commands {
-            // If the thread has ended, its event says why.
-            let _ = commands.send(IntakeCommand::Commit(positions));
-        }
+        // If the thread has ended, its event says why.
+        let _ = self.handle.commands.send(IntakeCommand::Commit(positions));
+    }
+}
+
+impl IntakeHandle {
+    /// The topics of the source, as they are now.
+    pub async fn topics(&self) -> Result<Vec<Topic>, SourceError> {
+        self.ask(|reply| IntakeCommand::Topics { reply }).await
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> IntakeCommand) -> Result<T, SourceError> {
-        let (reply, answer) = oneshot::channel();
-        let ended = || SourceError::Broken("the source has ended".to_owned());
-        self.commands.as_ref().and_then(|commands| commands.send(command(reply)).ok()).ok_or_else(ended)?;
-        answer.await.map_err(|_| ended())?
+    /// Asks, and asks again while the broker does not answer: brokers restart.
+    async fn ask<T>(&self, command: impl Fn(Reply<T>) -> IntakeCommand) -> Result<T, SourceError> {
+        let asked = Instant::now();
+        loop {
+            let (reply, answer) = oneshot::channel();
+            let ended = || SourceError::Broken("the source has ended".to_owned());
+            self.commands.send(command(reply)).map_err(|_| ended())?;
+            let error = match answer.await.map_err(|_| ended())? {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let patience = match error {
+                SourceError::Unreachable { .. } => PATIENCE,
+                SourceError::NoTopic { .. } => TOPIC_PATIENCE,
+                _ => return Err(error),
+            };
+            if asked.elapsed() > patience {
+                return Err(error);
+            }
+            warn!(%error, "asking again");
+            tokio::time::sleep(BETWEEN_QUESTIONS).await;
+        }
     }
 }
 
 impl Drop for Intake {
     fn drop(&mut self) {
-        self.commands = None;
+        self.flags.ended.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -174,12 +203,11 @@ struct Poller {
 impl Poller {
     fn run(mut self) -> Result<(), SourceError> {
         loop {
-            loop {
-                match self.inbox.try_recv() {
-                    Ok(command) => self.obey(command),
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => return Ok(()),
-                }
+            if self.flags.ended.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            while let Ok(command) = self.inbox.try_recv() {
+                self.obey(command);
             }
             if self.flags.hold.load(Ordering::Relaxed) || self.budget.is_exhausted() {
                 self.source.pause()?;
@@ -198,12 +226,13 @@ impl Poller {
     fn obey(&mut self, command: IntakeCommand) {
         // A reply that nobody waits for any more is no fault of the source.
         match command {
+            IntakeCommand::Topics { reply } => {
+                let _ = reply.send(self.source.topics());
+            }
             IntakeCommand::FirstPositions { partitions, reply } => {
                 let positions = partitions
                     .into_iter()
-                    .map(|(partition, known)| {
-                        self.source.first_position(&partition, known).map(|offset| (partition, offset))
-                    })
+                    .map(|partition| self.source.first_position(&partition).map(|offset| (partition, offset)))
                     .collect();
                 let _ = reply.send(positions);
             }

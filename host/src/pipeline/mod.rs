@@ -8,6 +8,7 @@
 //! | `side_rows` | dead letters and quarantined rows |
 //! | `outputs`, `lane`, `crew` | the threads that own tasks, and the files that they write |
 //! | `intake`, `budget` | the source's thread, and the bound on what is in flight |
+//! | `topics` | whether the topics are still those that the ledger knows |
 //! | `worker` | assignments, closing epochs, recovery from the ledger |
 //! | `epoch`, `state_objects` | making an epoch durable |
 //! | `applier`, `applying`, `takeover` | making sinks follow the ledger |
@@ -33,6 +34,7 @@ mod suspect;
 mod sweeping;
 pub mod takeover;
 mod task;
+mod topics;
 pub mod tree;
 pub mod worker;
 

@@ -183,6 +183,7 @@ mod tests {
         RawBatch {
             partition: TopicPartition::new("t", 3),
             range: OffsetRange { from: 10, to: 13 },
+            lost: false,
             records: vec![record(10, Some(0..2)), record(12, None)],
             data: b"{]".to_vec(),
         }

@@ -40,12 +40,13 @@ impl fmt::Display for Summary {
         }
         write!(
             f,
-            ", {} dropped, {} rejected, {} undecodable, {} failed, {} late, in {:.1} s",
+            ", {} dropped, {} rejected, {} undecodable, {} failed, {} late, {} offsets lost, in {:.1} s",
             self.over_steps(|step| step.dropped),
             self.over_steps(crate::progress::StepCounts::rejected_total),
             self.accounting.dead_letters,
             self.over_steps(|step| step.failed),
             self.over_steps(|step| step.late),
+            self.accounting.lost,
             self.elapsed.as_secs_f64()
         )
     }

@@ -203,6 +203,9 @@ impl Task {
             }
             Decoded::Rows(decoded) => decoded,
         };
+        if raw.lost {
+            self.accounting.lost += raw.range.length();
+        }
         self.accounting.records += raw.records.len() as u64;
         self.accounting.dead_letters += decoded.dead.len() as u64;
         if !decoded.dead.is_empty() {
@@ -210,8 +213,11 @@ impl Task {
             let rows = side_rows::undecodable(raw, dead).map_err(|error| self.failed(error))?;
             out.write(DEAD_LETTERS, &rows).map_err(|error| self.failed(error))?;
         }
-        let rows = self.with_host_columns(raw, decoded, now_us).map_err(|error| self.failed(error))?;
-        self.run_layers(rows, raw.range, Some(raw), out)?;
+        // Offsets without records are no sign of life.
+        if !raw.records.is_empty() {
+            let rows = self.with_host_columns(raw, decoded, now_us).map_err(|error| self.failed(error))?;
+            self.run_layers(rows, raw.range, Some(raw), out)?;
+        }
         self.range.to = raw.range.to;
         let tried = self.suspect.as_ref().is_some_and(|suspect| suspect.covers(raw.range));
         Ok(if tried { Processed::Tried } else { Processed::Done })

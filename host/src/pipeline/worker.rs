@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use object_store::ObjectStore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -30,6 +30,7 @@ use super::state_objects::StateError;
 use super::summary::Summary;
 use super::suspect::Suspect;
 use super::sweeping::{Files, sweep};
+use super::topics::{TopicError, TopicLooks, TopicWatch};
 use crate::ledger::entry::{EntryNumber, SinkRecord};
 use crate::ledger::{Appended, Ledger, LedgerError, Verdict};
 use crate::progress::TopicPartition;
@@ -42,6 +43,8 @@ use crate::telemetry::{Health, Metrics, Stage};
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often the applier removes what nothing reaches.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+/// How long leaving tries to enter the open epoch.
+const LAST_ENTRY: Duration = Duration::from_secs(60);
 /// How long leaving waits for the sinks to follow.
 const LAST_APPLICATION: Duration = Duration::from_secs(60);
 
@@ -94,6 +97,8 @@ pub enum WorkerError {
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]
+    Topics(#[from] TopicError),
+    #[error(transparent)]
     Lane(#[from] LaneError),
     #[error(transparent)]
     Epoch(#[from] EpochError),
@@ -143,6 +148,7 @@ pub struct Worker {
     /// Declared before the crew: the source holds the lanes' senders, and must go first.
     intake: Intake,
     crew: Crew,
+    topics: TopicLooks,
     /// Absent until the records' schema is known.
     appliers: Option<Appliers>,
     events: Events,
@@ -208,14 +214,18 @@ impl Worker {
             &lane_reports,
             &parts.metrics,
         )?;
+        let intake_thread = Intake::spawn(settings.source.clone(), crew.commands(), budget, intake_events)?;
+        let topics = TopicWatch::new(intake_thread.handle(), ledger.clone(), &blueprint.tree);
         let mut worker = Self {
-            intake: Intake::spawn(settings.source.clone(), crew.commands(), budget, intake_events)?,
+            intake: intake_thread,
             crew,
+            topics: TopicLooks::new(topics.clone()),
             writer: EpochWriter {
                 ledger,
                 incarnation,
                 configuration,
                 state: super::state_objects::StateObjects::new(parts.state),
+                topics,
                 tables: parts.tables,
                 layouts: plan.layouts.clone(),
                 metrics: parts.metrics.clone(),
@@ -247,6 +257,7 @@ impl Worker {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Summary, WorkerError> {
         let started = Instant::now();
         tokio::pin!(stop);
+        self.verify_topics().await?;
         let mut targets = None;
         if self.settings.until_caught_up {
             let ends = self.intake.end_positions().await;
@@ -263,6 +274,7 @@ impl Worker {
                 Some(event) = self.events.intake.recv() => self.on_intake(event).await?,
                 Some(report) = self.events.lanes.recv() => self.on_report(report).await?,
                 Some(error) = self.events.appliers.recv() => return Err(error.into()),
+                error = self.topics.fault() => return Err(error.into()),
                 entered = finished(&mut self.in_flight) => self.on_entered(entered).await?,
                 _ = close.tick() => self.close_epoch().await?,
                 _ = look.tick() => {
@@ -332,6 +344,10 @@ impl Worker {
                 warn!("the epoch took too long to enter; recovering its tasks");
                 self.recover().await
             }
+            // If the source has ended, its own event says why.
+            Err(EpochError::Topics(TopicError::Source(error))) if !error.is_transient() => {
+                self.or_source_failure(Err(error))
+            }
             Err(error) if error.is_transient() => {
                 warn!(%error, "the epoch is not entered; recovering its tasks");
                 self.recover().await
@@ -359,6 +375,7 @@ impl Worker {
             self.intake.hold(behind);
             self.health.set_behind(behind);
         }
+        self.topics.look_if_due();
         if applies && self.sweep.last.elapsed() >= SWEEP_EVERY {
             self.start_sweep();
         }
@@ -392,7 +409,10 @@ impl Worker {
     async fn leave(&mut self) -> Result<(), WorkerError> {
         self.health.set_stage(Stage::Stopping);
         self.intake.hold(true);
-        self.close_and_enter(None).await?;
+        match timeout(LAST_ENTRY, self.close_and_enter(None)).await {
+            Ok(entered) => entered?,
+            Err(_) => warn!("leaving before the open epoch could be entered; the next worker reads it again"),
+        }
         if let Some(appliers) = &self.appliers {
             appliers.set_applier(true);
         }

@@ -7,6 +7,8 @@
 
 pub mod kafka;
 
+use std::sync::Arc;
+
 use crate::batch::RawBatch;
 use crate::progress::TopicPartition;
 
@@ -27,7 +29,16 @@ pub enum SourceEvent {
     },
 }
 
-/// Where a partition without an entry in the ledger starts.
+/// A topic as the broker has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    pub name: Arc<str>,
+    /// Another one after the topic was deleted and created again; `None` where the broker gives none.
+    pub id: Option<String>,
+    pub partitions: i32,
+}
+
+/// Where a topic starts that the ledger does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartPosition {
     Earliest,
@@ -46,12 +57,24 @@ pub enum SourceError {
     #[error("topic `{topic}` does not exist at {brokers}. Create it, or correct `source.kafka.topics`")]
     NoTopic { topic: String, brokers: String },
     #[error(
-        "{partition}: the ledger goes on at offset {wanted}, but the broker holds [{low}, {high}). {what} \
-         Set `source.kafka.on_lost_offsets: skip` to accept the loss and count it"
+        "topic `{topic}` was deleted and created again (its id is {is} and was {was}): its offsets have begun anew, so \
+         that the ledger's positions mean other records. Give the pipeline a new `id` and a new `state` to read the new \
+         topic from `source.kafka.start`; its tables may stay, and keep what they have"
+    )]
+    Recreated { topic: Arc<str>, was: String, is: String },
+    #[error(
+        "{partition}: the ledger goes on at offset {wanted}, but the broker holds [{low}, {high}). {what}"
     )]
     LostOffsets { partition: TopicPartition, wanted: i64, low: i64, high: i64, what: String },
     #[error("Kafka refuses the configuration: {0}. Correct `source.kafka.settings`")]
     Settings(String),
     #[error("Kafka: {0}")]
     Broken(String),
+}
+
+impl SourceError {
+    /// Whether asking again can help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
 }

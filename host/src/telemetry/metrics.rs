@@ -78,6 +78,7 @@ pub struct Metrics {
     steps: BTreeMap<String, Vec<String>>,
     records: Counter,
     dead_letters: Counter,
+    lost_offsets: Counter,
     rows: Family<FateLabels, Counter>,
     rejected: Family<RuleLabels, Counter>,
     sink_rows: Family<SinkLabels, Counter>,
@@ -109,6 +110,12 @@ impl Metrics {
                 at,
                 names::DEAD_LETTERS,
                 "Records that could not be decoded",
+                Counter::default(),
+            ),
+            lost_offsets: registered(
+                at,
+                names::LOST_OFFSETS,
+                "Offsets that the broker deleted before they were read",
                 Counter::default(),
             ),
             rows: registered(at, names::ROWS, "Rows by layer and fate", Family::default()),
@@ -168,6 +175,7 @@ impl Metrics {
     pub fn record(&self, accounting: &Accounting) {
         self.records.inc_by(accounting.records);
         self.dead_letters.inc_by(accounting.dead_letters);
+        self.lost_offsets.inc_by(accounting.lost);
         for (layer, counts) in &accounting.layers {
             self.record_layer(layer, counts);
         }
@@ -326,7 +334,7 @@ mod tests {
         };
         let second = StepCounts { rows_in: 60, late: 5, consumed: 55, made: 11, ..StepCounts::default() };
         let layer = LayerCounts { rows_in: 90, steps: vec![first, second], rows_out: 11 };
-        Accounting { records: 100, dead_letters: 10, layers: [("silver".to_owned(), layer)].into() }
+        Accounting { records: 100, dead_letters: 10, lost: 3, layers: [("silver".to_owned(), layer)].into() }
     }
 
     fn metrics() -> Metrics {

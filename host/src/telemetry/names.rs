@@ -4,6 +4,8 @@
 pub const RECORDS: &str = "sluicebox_records";
 /// Records that could not be decoded.
 pub const DEAD_LETTERS: &str = "sluicebox_dead_letters";
+/// Offsets that the broker deleted before they were read.
+pub const LOST_OFFSETS: &str = "sluicebox_lost_offsets";
 /// Rows by layer and fate.
 pub const ROWS: &str = "sluicebox_rows";
 /// Rejected rows by layer, step and rule.

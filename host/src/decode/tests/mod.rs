@@ -30,7 +30,7 @@ fn raw<P: AsRef<[u8]>>(payloads: &[P]) -> RawBatch {
         records.push(RawRecord { offset, timestamp_ms: None, key: None, payload });
     }
     let range = OffsetRange { from: 0, to: payloads.len() as i64 };
-    RawBatch { partition: TopicPartition::new("t", 0), range, records, data }
+    RawBatch { partition: TopicPartition::new("t", 0), range, lost: false, records, data }
 }
 
 fn rows(decoded: Decoded) -> DecodedRows {

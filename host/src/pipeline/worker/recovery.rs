@@ -1,6 +1,6 @@
 //! Tasks from the ledger: at the start, at an assignment, after a lost epoch, under a new schema version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tracing::{debug, info};
@@ -10,9 +10,12 @@ use crate::ledger::entry::{Body, Epoch, TaskEntry, Writer};
 use crate::ledger::{Appended, LedgerState, Proposal, Verdict};
 use crate::pipeline::applying::Appliers;
 use crate::pipeline::blueprint::{Blueprint, PlanError};
+use crate::pipeline::epoch::id_of;
 use crate::pipeline::lane::TaskPlan;
 use crate::pipeline::task::TaskStart;
+use crate::pipeline::topics::TopicError;
 use crate::progress::{Accounting, OffsetRange, TopicPartition};
+use crate::source::Topic;
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -132,31 +135,44 @@ impl Worker {
         self.or_source_failure(started)
     }
 
-    /// Where a partition starts that the ledger does not know is decided once, by an entry.
-    async fn enter_first_positions(&mut self, partitions: &[TopicPartition]) -> Result<(), WorkerError> {
+    /// The topics as they are now, if they are those that the ledger knows.
+    pub(super) async fn verify_topics(&mut self) -> Result<Vec<Topic>, WorkerError> {
+        self.writer.topics.verify().await.or_else(|error| match error {
+            TopicError::Source(error) => self.or_source_failure(Err(error)),
+            error => Err(error.into()),
+        })
+    }
+
+    /// Where a topic starts is decided once, by an entry for all its partitions. One that is added later is wanted
+    /// from its beginning.
+    async fn enter_first_positions(&mut self, assigned: &[TopicPartition]) -> Result<(), WorkerError> {
         loop {
             let state = self.writer.ledger.refresh().await?;
-            let unknown: Vec<(TopicPartition, bool)> = partitions
-                .iter()
+            let topics = self.verify_topics().await?;
+            let found = topics.iter().flat_map(|topic| {
+                (0..topic.partitions).map(|partition| TopicPartition::new(topic.name.clone(), partition))
+            });
+            let unknown: BTreeSet<TopicPartition> = found
+                .chain(assigned.iter().cloned())
                 .filter(|partition| !state.tasks.contains_key(partition))
-                .map(|partition| {
-                    let known = state.tasks.keys().any(|task| task.topic == partition.topic);
-                    (partition.clone(), known)
-                })
                 .collect();
             if unknown.is_empty() {
                 return Ok(());
             }
             info!(partitions = unknown.len(), "the ledger does not know these partitions yet");
-            let first = self.intake.first_positions(unknown).await;
+            let (added, new): (Vec<_>, Vec<_>) = unknown
+                .into_iter()
+                .partition(|partition| state.tasks.keys().any(|task| task.topic == partition.topic));
+            let first = self.intake.first_positions(new).await;
             let first = self.or_source_failure(first)?;
+            let first = first.into_iter().chain(added.into_iter().map(|partition| (partition, 0)));
             self.epoch.number += 1;
             let writer = Writer { incarnation: self.writer.incarnation, epoch: self.epoch.number };
             let body = Body::Epoch(Epoch {
                 configuration: self.writer.configuration.clone(),
                 schema_version: state.schema_version,
                 proposes_schema: None,
-                tasks: first.into_iter().map(first_entry).collect(),
+                tasks: first.map(|(partition, offset)| first_entry(partition, offset, &topics)).collect(),
                 sinks: BTreeMap::new(),
                 seen: BTreeMap::new(),
             });
@@ -173,10 +189,10 @@ impl Worker {
     }
 }
 
-fn first_entry((partition, offset): (TopicPartition, i64)) -> TaskEntry {
+fn first_entry(partition: TopicPartition, offset: i64, topics: &[Topic]) -> TaskEntry {
     TaskEntry {
+        topic_id: id_of(&partition, topics),
         partition,
-        topic_id: None,
         builds_on: None,
         range: OffsetRange::empty_at(offset),
         accounting: Accounting::default(),

@@ -59,7 +59,6 @@ impl GroupContext {
     }
 
     pub(super) fn take_changes(&self) -> Vec<GroupChange> {
-        self.connected.store(true, Ordering::Relaxed);
         self.changes.lock().map(|mut changes| std::mem::take(&mut *changes)).unwrap_or_default()
     }
 }
@@ -67,11 +66,20 @@ impl GroupContext {
 impl ClientContext for GroupContext {
     fn stats(&self, statistics: Statistics) {
         self.ends.learn(&statistics);
+        if statistics.brokers.values().any(|broker| broker.state == "UP") {
+            self.connected.store(true, Ordering::Relaxed);
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            self.connected.store(false, Ordering::Relaxed);
+        match error.rdkafka_error_code() {
+            // Told once for each outage: librdkafka repeats it at every attempt.
+            Some(RDKafkaErrorCode::AllBrokersDown) if !self.connected.swap(false, Ordering::Relaxed) => {
+                return;
+            }
+            // librdkafka's own line says it better.
+            Some(RDKafkaErrorCode::BrokerTransportFailure) => return,
+            _ => {}
         }
         warn!(%error, reason, "Kafka client");
     }

@@ -3,15 +3,17 @@
 mod context;
 mod open_batch;
 mod positions;
+mod queue;
+mod topics;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::Message;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tracing::{debug, warn};
@@ -20,6 +22,7 @@ pub use self::context::EndOffsets;
 use self::context::{GroupChange, GroupContext};
 use self::open_batch::OpenBatch;
 use self::positions::partitions;
+use self::queue::{Content, RecordQueue};
 use super::{Generation, SourceError, SourceEvent, StartPosition};
 use crate::progress::TopicPartition;
 
@@ -30,7 +33,7 @@ pub struct KafkaSettings {
     pub topics: Vec<String>,
     pub group_id: String,
     pub start: StartPosition,
-    /// Whether a position that the broker no longer has is skipped (and logged), or stops the pipeline.
+    /// Whether a position that the broker no longer has is skipped and counted, or stops the pipeline.
     pub skip_lost_offsets: bool,
     /// librdkafka's own settings, under librdkafka's names.
     pub overrides: BTreeMap<String, String>,
@@ -47,35 +50,45 @@ pub struct BatchLimits {
     pub time: Duration,
 }
 
+/// How often the queue of a started partition is asked for again.
+const RECEIVE_EVERY: Duration = Duration::from_millis(100);
+
 /// How long one question to the broker may take.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub struct KafkaSource {
     settings: KafkaSettings,
-    consumer: BaseConsumer<GroupContext>,
+    consumer: Arc<BaseConsumer<GroupContext>>,
+    records: RecordQueue,
     /// Partitions that were started, with the batch that is being filled.
     open: HashMap<TopicPartition, OpenBatch>,
-    /// The partition of the last message: the next one is mostly of the same.
-    last: Option<TopicPartition>,
+    /// Partitions that are not fetched any more, for the broker does not hold their position.
+    out_of_range: BTreeSet<TopicPartition>,
+    /// The ids of the topics, when they were first looked at.
+    topic_ids: HashMap<Arc<str>, String>,
     ready: VecDeque<SourceEvent>,
     paused: bool,
+    received_at: Instant,
 }
 
 impl KafkaSource {
     /// Joins the group. Fails if the broker cannot be reached or a topic does not exist.
     pub fn connect(settings: KafkaSettings, ends: EndOffsets) -> Result<Self, SourceError> {
-        let consumer = client(&settings, ends)?;
+        let consumer = Arc::new(client(&settings, ends)?);
         let source = Self {
+            records: RecordQueue::new(consumer.clone()).map_err(broken)?,
             consumer,
             open: HashMap::new(),
-            last: None,
+            out_of_range: BTreeSet::new(),
+            topic_ids: HashMap::new(),
             ready: VecDeque::new(),
             paused: false,
+            received_at: Instant::now(),
             settings,
         };
         source.partitions()?;
         let topics: Vec<&str> = source.settings.topics.iter().map(String::as_str).collect();
-        source.consumer.subscribe(&topics).map_err(|error| SourceError::Broken(error.to_string()))?;
+        source.consumer.subscribe(&topics).map_err(broken)?;
         Ok(source)
     }
 
@@ -93,23 +106,22 @@ impl KafkaSource {
             if let Some(event) = self.ready.pop_front() {
                 return Ok(Some(event));
             }
-            let wait = self.next_flush().map_or(deadline, |flush| flush.min(deadline));
-            // The message borrows the consumer, so it is taken in place.
-            let Self { consumer, open, last, ready, settings, .. } = self;
-            match consumer.poll(wait.saturating_duration_since(Instant::now())) {
-                Some(Ok(message)) => take(&message, open, last, ready, settings),
-                Some(Err(error)) => self.judge(error)?,
-                None => {}
+            self.serve_client()?;
+            self.find_ranges()?;
+            self.receive_again()?;
+            if self.ready.is_empty() {
+                let until = self.next_flush().map_or(deadline, |flush| flush.min(deadline));
+                self.take_records(until.saturating_duration_since(Instant::now()));
+                self.flush_overdue();
             }
-            self.group_changes();
-            self.flush_overdue();
             if self.ready.is_empty() && Instant::now() >= deadline {
                 return Ok(None);
             }
         }
     }
 
-    /// Starts assigned partitions at these offsets, or starts them anew elsewhere.
+    /// Starts assigned partitions at these offsets, or starts them anew elsewhere. After a fault that passes
+    /// nothing has changed, and it may be tried again.
     ///
     /// Fails if the broker no longer holds an offset, unless lost offsets are to be skipped: then the first
     /// batch's range starts at the offset all the same.
@@ -118,6 +130,10 @@ impl KafkaSource {
         positions: &[(TopicPartition, i64)],
         generation: Generation,
     ) -> Result<(), SourceError> {
+        let mut fetch_from = Vec::with_capacity(positions.len());
+        for (partition, offset) in positions {
+            fetch_from.push((partition.clone(), self.held_position(partition, *offset)?));
+        }
         let again: Vec<TopicPartition> = positions
             .iter()
             .filter(|(partition, _)| self.open.contains_key(partition))
@@ -126,18 +142,12 @@ impl KafkaSource {
         if !again.is_empty() {
             self.unassign(&again)?;
         }
-        let mut list = TopicPartitionList::new();
-        for (partition, offset) in positions {
-            self.open.insert(partition.clone(), OpenBatch::new(partition.clone(), *offset, generation));
-            let fetch_from = self.checked_position(partition, *offset)?;
-            list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(fetch_from))
-                .map_err(broken)?;
+        for ((partition, offset), (_, held)) in positions.iter().zip(&fetch_from) {
+            let mut batch = OpenBatch::new(partition.clone(), *offset, generation);
+            self.ready.extend(batch.lose_up_to(*held));
+            self.open.insert(partition.clone(), batch);
         }
-        self.consumer.incremental_assign(&list).map_err(broken)?;
-        if self.paused {
-            self.consumer.pause(&list).map_err(broken)?;
-        }
-        Ok(())
+        self.assign(&fetch_from)
     }
 
     /// Lets revoked partitions go: the group waits for this.
@@ -226,42 +236,102 @@ impl KafkaSource {
         }
     }
 
+    fn assign(&self, positions: &[(TopicPartition, i64)]) -> Result<(), SourceError> {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in positions {
+            self.records.receive(partition).map_err(broken)?;
+            list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset))
+                .map_err(broken)?;
+        }
+        self.consumer.incremental_assign(&list).map_err(broken)?;
+        if self.paused {
+            self.consumer.pause(&list).map_err(broken)?;
+        }
+        Ok(())
+    }
+
     fn unassign(&mut self, partitions: &[TopicPartition]) -> Result<(), SourceError> {
         for partition in partitions {
             self.open.remove(partition);
+            self.out_of_range.remove(partition);
         }
+        // A partition that was paused when it was revoked would still be when it comes back.
+        self.consumer.resume(&list_of(partitions)).map_err(broken)?;
         // Also for an empty list: the group waits for the answer.
         self.consumer.incremental_unassign(&list_of(partitions)).map_err(broken)
     }
 
-    fn judge(&mut self, error: KafkaError) -> Result<(), SourceError> {
-        match error {
-            KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset) => {
-                Err(self.explain_lost_offsets())
-            }
-            KafkaError::MessageConsumption(code @ RDKafkaErrorCode::UnknownTopicOrPartition) => {
-                Err(SourceError::Broken(format!("{code}: a topic or partition is gone")))
-            }
-            KafkaError::MessageConsumptionFatal(_) => Err(broken(error)),
-            error => {
-                warn!(%error, "Kafka reports a fault; going on");
-                Ok(())
+    /// Takes what is not of one partition: group changes, statistics, faults of the client.
+    fn serve_client(&mut self) -> Result<(), SourceError> {
+        while let Some(event) = self.consumer.poll(Duration::ZERO) {
+            match event {
+                Ok(message) => {
+                    // Its order among the others is not known any more.
+                    let partition = TopicPartition::new(message.topic(), message.partition());
+                    return Err(SourceError::Broken(format!("a record of {partition} missed its queue")));
+                }
+                Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(broken(error)),
+                // The client's context has told it.
+                Err(error) => debug!(%error, "going on"),
             }
         }
+        self.group_changes();
+        Ok(())
     }
 
-    /// The source keeps no list of what failed: the partition whose position lies outside what the
-    /// broker holds is the one.
-    fn explain_lost_offsets(&self) -> SourceError {
-        for (partition, batch) in &self.open {
-            match self.watermarks(partition) {
-                Ok((low, high)) if batch.next_offset() < low || batch.next_offset() > high => {
-                    return positions::lost(partition, batch.next_offset(), low, high);
-                }
-                _ => {}
-            }
+    /// An unassignment is carried out late, and takes the queue of a partition away that was assigned anew
+    /// meanwhile. Its records wait in librdkafka then, in order.
+    fn receive_again(&mut self) -> Result<(), SourceError> {
+        if self.received_at.elapsed() < RECEIVE_EVERY {
+            return Ok(());
         }
-        SourceError::Broken("a position is outside what the broker holds".to_owned())
+        self.received_at = Instant::now();
+        self.open.keys().try_for_each(|partition| self.records.receive(partition)).map_err(broken)
+    }
+
+    fn take_records(&mut self, timeout: Duration) {
+        let Self { records, open, out_of_range, ready, settings, .. } = self;
+        records.take(timeout, |partition, messages| {
+            // Fetched for an earlier start.
+            let Some(batch) = open.get_mut(partition) else { return };
+            for message in messages {
+                match message.content() {
+                    Content::Record(record) => batch.push(&record),
+                    Content::End(offset) => batch.advance(offset),
+                    Content::Fault(RDKafkaErrorCode::AutoOffsetReset) => {
+                        out_of_range.insert(partition.clone());
+                    }
+                    Content::Fault(error) => warn!(%partition, %error, "Kafka reports a fault; going on"),
+                }
+                if batch.is_full(&settings.batch) {
+                    ready.extend(batch.flush());
+                }
+            }
+        });
+    }
+
+    /// Goes on with the partitions whose position the broker did not hold.
+    fn find_ranges(&mut self) -> Result<(), SourceError> {
+        while let Some(partition) = self.out_of_range.first().cloned() {
+            let Some(next) = self.open.get(&partition).map(OpenBatch::next_offset) else {
+                self.out_of_range.remove(&partition);
+                continue;
+            };
+            let held = match self.held_position(&partition, next) {
+                Err(error) if error.is_transient() => {
+                    warn!(%partition, %error, "a position is outside what the broker holds; asking again");
+                    return Ok(());
+                }
+                held => held?,
+            };
+            self.out_of_range.remove(&partition);
+            if let Some(batch) = self.open.get_mut(&partition) {
+                self.ready.extend(batch.lose_up_to(held));
+            }
+            self.consumer.incremental_unassign(&list_of([&partition])).map_err(broken)?;
+            self.assign(&[(partition, held)])?;
+        }
+        Ok(())
     }
 }
 
@@ -277,11 +347,15 @@ fn client(settings: &KafkaSettings, ends: EndOffsets) -> Result<BaseConsumer<Gro
         .set("enable.auto.offset.store", "false")
         // A position that the broker no longer has is ours to judge, never librdkafka's.
         .set("auto.offset.reset", "error")
+        // Tells how far there is nothing to read, where no record is the last.
+        .set("enable.partition.eof", "true")
         .set("partition.assignment.strategy", "cooperative-sticky");
     for (name, value) in [
         ("queued.max.messages.kbytes", (settings.prefetch_bytes / 1024).clamp(1, 2_097_151).to_string()),
         ("fetch.wait.max.ms", "50".to_owned()),
         ("statistics.interval.ms", "1000".to_owned()),
+        ("topic.metadata.refresh.interval.ms", "30000".to_owned()),
+        ("reconnect.backoff.max.ms", "1000".to_owned()),
     ] {
         if !settings.overrides.contains_key(name) {
             config.set(name, value);
@@ -290,28 +364,6 @@ fn client(settings: &KafkaSettings, ends: EndOffsets) -> Result<BaseConsumer<Gro
     config
         .create_with_context(GroupContext::new(ends))
         .map_err(|error| SourceError::Settings(error.to_string()))
-}
-
-/// Copies one message into its partition's open batch. A message of a partition that was not started, or
-/// from before its position, is left out: it was fetched for an earlier start.
-fn take(
-    message: &BorrowedMessage<'_>,
-    open: &mut HashMap<TopicPartition, OpenBatch>,
-    last: &mut Option<TopicPartition>,
-    ready: &mut VecDeque<SourceEvent>,
-    settings: &KafkaSettings,
-) {
-    let same = last
-        .as_ref()
-        .is_some_and(|last| last.partition == message.partition() && *last.topic == *message.topic());
-    if !same {
-        *last = Some(TopicPartition::new(Arc::from(message.topic()), message.partition()));
-    }
-    let Some(batch) = last.as_ref().and_then(|partition| open.get_mut(partition)) else { return };
-    batch.push(message);
-    if batch.is_full(&settings.batch) {
-        ready.extend(batch.flush());
-    }
 }
 
 fn list_of<'a>(partitions: impl IntoIterator<Item = &'a TopicPartition>) -> TopicPartitionList {

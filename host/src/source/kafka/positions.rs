@@ -1,6 +1,7 @@
 //! Questions to the broker about partitions and offsets.
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::warn;
 
@@ -17,44 +18,41 @@ impl KafkaSource {
 
     /// The offsets that the broker holds of a partition: `[low, high)`.
     pub fn watermarks(&self, partition: &TopicPartition) -> Result<(i64, i64), SourceError> {
-        self.consumer.fetch_watermarks(&partition.topic, partition.partition, BROKER_TIMEOUT).map_err(
-            |error| SourceError::Unreachable {
-                brokers: self.settings.brokers.clone(),
-                reason: format!("offsets of {partition}: {error}"),
-            },
-        )
+        self.consumer
+            .fetch_watermarks(&partition.topic, partition.partition, BROKER_TIMEOUT)
+            .map_err(|error| self.unreachable(partition, &error))
     }
 
-    /// Where a partition that the ledger does not know starts. `topic_is_known`: the ledger has other
-    /// partitions of its topic, so this one was added later, and everything in it is wanted.
-    pub fn first_position(
-        &self,
-        partition: &TopicPartition,
-        topic_is_known: bool,
-    ) -> Result<i64, SourceError> {
+    /// Where a partition of a topic starts that the ledger does not know.
+    pub fn first_position(&self, partition: &TopicPartition) -> Result<i64, SourceError> {
         let (low, high) = self.watermarks(partition)?;
         match self.settings.start {
-            _ if topic_is_known => Ok(low),
             StartPosition::Earliest => Ok(low),
             StartPosition::Latest => Ok(high),
-            StartPosition::Timestamp(ms) => {
-                let mut list = TopicPartitionList::new();
-                list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(ms))
-                    .map_err(broken)?;
-                let found = self.consumer.offsets_for_times(list, BROKER_TIMEOUT).map_err(broken)?;
-                match found.elements().first().map(|element| element.offset()) {
-                    Some(Offset::Offset(offset)) => Ok(offset),
-                    _ => Ok(high),
-                }
-            }
+            StartPosition::Timestamp(ms) => Ok(self.first_since(partition, ms)?.unwrap_or(high)),
         }
     }
 
-    /// Checks that the broker still holds what the ledger goes on with.
-    ///
-    /// A position below what it holds is loss; one above it means that the topic is another one.
-    pub(super) fn checked_position(
-        &self,
+    /// The first record at or after a time, milliseconds since the Unix epoch.
+    fn first_since(&self, partition: &TopicPartition, ms: i64) -> Result<Option<i64>, SourceError> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(ms))
+            .map_err(broken)?;
+        let found = self.consumer.offsets_for_times(list, BROKER_TIMEOUT);
+        let found = found.map_err(|error| self.unreachable(partition, &error))?;
+        let Some(answer) = found.elements().into_iter().next() else { return Ok(None) };
+        // Without an answer the time itself is left in the offset's place.
+        answer.error().map_err(|error| self.unreachable(partition, &error))?;
+        Ok(match answer.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        })
+    }
+
+    /// Where to go on from `position`: there, or at the first offset that is left where lost ones are skipped.
+    /// Fails if it is not, or if the position is none of this topic.
+    pub(super) fn held_position(
+        &mut self,
         partition: &TopicPartition,
         position: i64,
     ) -> Result<i64, SourceError> {
@@ -62,19 +60,34 @@ impl KafkaSource {
         if (low..=high).contains(&position) {
             return Ok(position);
         }
+        // Another topic of the same name explains it better.
+        self.topics()?;
         if position < low && self.settings.skip_lost_offsets {
             warn!(%partition, lost = low - position, "offsets [{position}, {low}) are gone and skipped");
             return Ok(low);
         }
         Err(lost(partition, position, low, high))
     }
+
+    fn unreachable(&self, partition: &TopicPartition, error: &KafkaError) -> SourceError {
+        SourceError::Unreachable {
+            brokers: self.settings.brokers.clone(),
+            reason: format!("offsets of {partition}: {error}"),
+        }
+    }
 }
 
-pub(super) fn lost(partition: &TopicPartition, wanted: i64, low: i64, high: i64) -> SourceError {
+fn lost(partition: &TopicPartition, wanted: i64, low: i64, high: i64) -> SourceError {
     let what = if wanted < low {
-        format!("{} offsets were deleted before they were read.", low - wanted)
+        format!(
+            "{} offsets were deleted before they were read. Set `source.kafka.on_lost_offsets: skip` to accept the \
+             loss and count it",
+            low - wanted
+        )
     } else {
-        "The topic was deleted and created again, or truncated; start a new pipeline `id` for it.".to_owned()
+        "The end of the partition was lost by the broker, and other records may be at these offsets now. Give the \
+         pipeline a new `id` and a new `state` to read it anew"
+            .to_owned()
     };
     SourceError::LostOffsets { partition: partition.clone(), wanted, low, high, what }
 }
