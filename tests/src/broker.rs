@@ -1,21 +1,24 @@
 //! A real Kafka broker: Apache Kafka from its jars, one node, on free loopback ports.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use iot_sensors::events::Stream;
 use iot_sensors::feed::Feed;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication, TopicResult};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
 use tempfile::TempDir;
 
 /// Names an external broker (`host:port`) that is used instead of a fresh one.
@@ -30,7 +33,7 @@ pub struct Broker {
     bootstrap_servers: String,
     /// What a consumer group's `session.timeout.ms` may be at least.
     min_session_timeout_ms: u32,
-    _process: Option<Process>,
+    process: Option<Process>,
 }
 
 impl Broker {
@@ -42,7 +45,7 @@ impl Broker {
 
     fn start() -> Result<Self> {
         if let Ok(bootstrap_servers) = std::env::var(EXTERNAL) {
-            return Ok(Self { bootstrap_servers, min_session_timeout_ms: 6000, _process: None });
+            return Ok(Self { bootstrap_servers, min_session_timeout_ms: 6000, process: None });
         }
         let libs = std::env::var(LIBS)
             .with_context(|| format!("neither {EXTERNAL} nor {LIBS} is set: run `cargo xtask test`"))?;
@@ -50,10 +53,36 @@ impl Broker {
         let broker = Self {
             bootstrap_servers: format!("127.0.0.1:{}", process.port),
             min_session_timeout_ms: 2000,
-            _process: Some(process),
+            process: Some(process),
         };
         broker.wait_until_ready()?;
         Ok(broker)
+    }
+
+    /// A broker that [`crash`](Self::crash) may be asked of; `None` where all tests use somebody else's.
+    pub fn own() -> Result<Option<Self>> {
+        if std::env::var_os(EXTERNAL).is_some() {
+            return Ok(None);
+        }
+        Self::start().map(Some)
+    }
+
+    /// `kill -9`. Returns when nobody listens any more.
+    pub fn crash(&mut self) -> Result<()> {
+        let process = self.process.as_mut().context("somebody else's broker")?;
+        process.order("crash")?;
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
+        while TcpStream::connect(("127.0.0.1", process.port)).is_ok() {
+            ensure!(Instant::now() < deadline, "the broker does not die");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// Starts the crashed broker again, on the same port and data.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process.as_mut().context("somebody else's broker")?.order("start")?;
+        self.wait_until_ready()
     }
 
     pub fn bootstrap_servers(&self) -> &str {
@@ -71,15 +100,51 @@ impl Broker {
         let number = TOPICS.fetch_add(1, Ordering::Relaxed);
         let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis();
         let topic = format!("{name}-{started}-{}-{number}", std::process::id());
+        self.create_topic_named(&topic, partitions)?;
+        Ok(topic)
+    }
 
+    /// A topic of this very name, which must be free.
+    pub fn create_topic_named(&self, topic: &str, partitions: usize) -> Result<()> {
+        let new = NewTopic::new(topic, partitions as i32, TopicReplication::Fixed(1));
+        let results = self.administrate(async |admin, options| admin.create_topics([&new], options).await)?;
+        succeeded(results)
+    }
+
+    pub fn delete_topic(&self, topic: &str) -> Result<()> {
+        let results =
+            self.administrate(async |admin, options| admin.delete_topics(&[topic], options).await)?;
+        succeeded(results)
+    }
+
+    /// Adds partitions, so that the topic has so many.
+    pub fn add_partitions(&self, topic: &str, partitions: usize) -> Result<()> {
+        let new = NewPartitions::new(topic, partitions);
+        let results =
+            self.administrate(async |admin, options| admin.create_partitions([&new], options).await)?;
+        succeeded(results)
+    }
+
+    /// Deletes the records before `offset`, as retention does.
+    pub fn delete_records(&self, topic: &str, partition: i32, offset: i64) -> Result<()> {
+        let mut before = TopicPartitionList::new();
+        before.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+        let deleted =
+            self.administrate(async |admin, options| admin.delete_records(&before, options).await)?;
+        for element in deleted.elements() {
+            element.error()?;
+        }
+        Ok(())
+    }
+
+    fn administrate<T>(
+        &self,
+        request: impl AsyncFnOnce(&AdminClient<DefaultClientContext>, &AdminOptions) -> KafkaResult<T>,
+    ) -> Result<T> {
         let admin: AdminClient<DefaultClientContext> = self.client().create()?;
-        let new = NewTopic::new(&topic, partitions as i32, TopicReplication::Fixed(1));
         let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        for result in runtime.block_on(admin.create_topics([&new], &options))? {
-            result.map_err(|(topic, code)| anyhow!("topic {topic} was not created: {code}"))?;
-        }
-        Ok(topic)
+        Ok(runtime.block_on(request(&admin, &options))?)
     }
 
     /// A new topic holding the first `records` events of `stream`, spread evenly. Returns its name and
@@ -151,6 +216,13 @@ impl Broker {
     }
 }
 
+fn succeeded(results: Vec<TopicResult>) -> Result<()> {
+    for result in results {
+        result.map_err(|(topic, code)| anyhow!("topic {topic}: {code}"))?;
+    }
+    Ok(())
+}
+
 /// The broker's process, under a shell that outlives nothing: when this end of the shell's standard
 /// input closes, be it by a drop, a panic or a `kill -9` of the test, the broker and its data go.
 struct Process {
@@ -160,9 +232,17 @@ struct Process {
 
 const SUPERVISE: &str = r#"
 trap '' INT
-java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$1/*" kafka.Kafka "$2/server.properties" </dev/null &
-broker=$!
-cat >/dev/null
+start() {
+    java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$1/*" kafka.Kafka "$2/server.properties" </dev/null &
+    broker=$!
+}
+start "$1" "$2"
+while read -r order; do
+    case "$order" in
+        crash) kill -9 "$broker"; wait "$broker" ;;
+        start) start "$1" "$2" ;;
+    esac
+done
 kill -9 "$broker"
 rm -rf "$2"
 "#;
@@ -199,6 +279,13 @@ impl Process {
         // From here on the shell removes the folder.
         let _: PathBuf = dir.keep();
         Ok(Self { port, shell })
+    }
+}
+
+impl Process {
+    fn order(&mut self, order: &str) -> Result<()> {
+        let shell = self.shell.stdin.as_mut().context("the shell's input is piped")?;
+        Ok(writeln!(shell, "{order}")?)
     }
 }
 

@@ -5,6 +5,7 @@ pub mod broker;
 pub mod bucket;
 pub mod fixed_batch;
 pub mod load;
+pub mod numbers;
 pub mod oracle;
 pub mod pipeline;
 pub mod python;

@@ -134,6 +134,37 @@ impl Pipeline {
         self.worker(name)?.until_caught_up().start()?.expect_success()
     }
 
+    /// Runs a worker that must stop with an error, and returns the end of its log.
+    pub fn fail(&self, name: &str) -> Result<String> {
+        self.worker(name)?.until_caught_up().start()?.expect_failure()
+    }
+
+    /// The positions of all rows of a table, in order.
+    pub fn positions(&self, table: &str) -> Result<Vec<(i32, i64)>> {
+        let mut found = Vec::new();
+        if let Some(table) = Table::open(&self.lake().join(table))? {
+            table.scan(|batch| {
+                found.extend(tables::positions(batch)?);
+                Ok(())
+            })?;
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Waits until the ledger has its first epoch: from then on it says where each partition starts.
+    pub fn wait_for_first_positions(&self) -> Result<()> {
+        let deadline = Instant::now() + COMMIT_TIMEOUT;
+        loop {
+            let show = self.command(["ledger", "show"])?.output()?;
+            if text(&show).contains(" records") {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "the ledger has no epoch:\n{}", text(&show));
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Everything that must hold of the finished tables: each position in its one place, the ledger's
     /// sums, and gold as another engine computes it.
     pub fn verify(&self, stream: &Stream, ends: &[i64]) -> Result<Tally> {
@@ -150,11 +181,11 @@ impl Pipeline {
         Ok(text(&checked))
     }
 
-    /// Whether every range, count, file and mark of the ledger is as it must be.
-    pub fn audit(&self) -> Result<()> {
+    /// Whether every range, count, file and mark of the ledger is as it must be. Returns what the audit prints.
+    pub fn audit(&self) -> Result<String> {
         let audit = self.command(["ledger", "audit"])?.output()?;
         ensure!(audit.status.success(), "the audit failed:\n{}", text(&audit));
-        Ok(())
+        Ok(text(&audit))
     }
 
     /// Removes the folder.

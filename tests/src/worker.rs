@@ -107,6 +107,17 @@ impl Worker {
         self.expect_success()
     }
 
+    /// Waits until the worker has logged `text`.
+    pub fn wait_for_log(&self, text: &str) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !fs::read_to_string(&self.log)?.contains(text) {
+            ensure!(Instant::now() < deadline, "worker {}: no `{text}`:\n{}", self.name, self.log_tail());
+            // Files tell nobody on their own.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
     /// `kill -9`.
     pub fn kill(mut self) -> Result<()> {
         ensure!(self.child.try_wait()?.is_none(), "worker {} had ended:\n{}", self.name, self.log_tail());
