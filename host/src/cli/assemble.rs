@@ -154,7 +154,7 @@ fn event_time_plan(event_time: &config::EventTime) -> EventTimePlan {
         path: event_time.column.split('.').map(str::to_owned).collect(),
         settings: EventTimeSettings {
             delay: microseconds(event_time.delay),
-            max_ahead: event_time.max_ahead.map(microseconds),
+            max_ahead: Some(microseconds(event_time.max_ahead)),
         },
         idle: event_time.idle.map(Duration::from),
     }

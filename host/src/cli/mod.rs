@@ -15,11 +15,12 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::plugin::compile_as_child;
+use crate::telemetry;
 
 /// Kafka to Delta Lake, through WebAssembly components, exactly once.
 ///
-/// Exit codes: 0 all is well; 1 the pipeline stopped, or a check failed; 2 the command line or the pipeline
-/// file is wrong.
+/// Exit codes: 0 all is well; 1 the pipeline stopped on an error, or a check or an audit found a fault; 2 the
+/// command line or the pipeline file is malformed; 3 `run --until-caught-up` was stopped before it had caught up.
 #[derive(Debug, Parser)]
 #[command(name = "sluicebox", version, max_term_width = 100)]
 pub struct Arguments {
@@ -47,8 +48,12 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         rows_of: Option<String>,
     },
-    /// Prints the JSON Schema of pipeline files, for editors.
-    Schema,
+    /// Prints the JSON Schema of pipeline files, for editors, or of a plugin's configuration.
+    Schema {
+        /// The name of a bundled plugin, or the path of a component, ending in `.wasm`.
+        #[arg(long, value_name = "PLUGIN")]
+        plugin: Option<String>,
+    },
     /// Compiles a component from standard input, within limits, for the process that runs it.
     #[command(hide = true)]
     CompilePlugin { cpu_seconds: u64, memory: u64 },
@@ -70,7 +75,7 @@ struct RunArguments {
     until_caught_up: bool,
     /// The form of the logs on standard error.
     #[arg(long, value_enum, default_value = "human")]
-    log_format: crate::telemetry::LogFormat,
+    log_format: telemetry::LogFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -90,10 +95,18 @@ enum LedgerCommand {
 /// Runs the command and says how it went. Errors are printed, never with a backtrace.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let logs_json =
+        matches!(&arguments.command, Command::Run(run) if run.log_format == telemetry::LogFormat::Json);
     match dispatch(arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            print_error(&in_full(&error));
+            let told = in_full(&error);
+            // Who reads logs as JSON must not lose the line that says why they end.
+            if logs_json && tracing::dispatcher::has_been_set() {
+                tracing::error!("{told}");
+            } else {
+                print_error(&told);
+            }
             let is_usage = error.downcast_ref::<crate::config::ConfigError>().is_some();
             ExitCode::from(if is_usage { 2 } else { 1 })
         }
@@ -117,8 +130,12 @@ fn dispatch(command: Command) -> Result<ExitCode> {
                 compile_as_child(cpu_seconds, memory)?;
                 Ok(ExitCode::SUCCESS)
             }
-            Command::Schema => {
-                print(&serde_json::to_string_pretty(&crate::config::json_schema())?);
+            Command::Schema { plugin } => {
+                let schema = match plugin {
+                    Some(plugin) => plugins::config_schema(&plugin)?,
+                    None => crate::config::json_schema().to_value(),
+                };
+                print(&serde_json::to_string_pretty(&schema)?);
                 Ok(ExitCode::SUCCESS)
             }
         }

@@ -10,7 +10,7 @@ use crate::plugin::{CompileLimits, Compiler, Engine, EngineSettings, Plugin};
 
 /// Where bundled plugins lie: `SLUICEBOX_PLUGINS`, or `plugins` beside the program.
 fn bundle() -> Result<PathBuf> {
-    if let Some(folder) = std::env::var_os("SLUICEBOX_PLUGINS") {
+    if let Some(folder) = std::env::var_os("SLUICEBOX_PLUGINS").filter(|folder| !folder.is_empty()) {
         return Ok(folder.into());
     }
     let program = std::env::current_exe().context("cannot tell where the program lies")?;
@@ -32,25 +32,32 @@ pub fn engine() -> Result<Engine> {
 }
 
 pub fn load(engine: &Engine, pipeline: &Loaded, layer: &str, step: &Step) -> Result<Arc<Plugin>> {
-    let place = || format!("layers.{layer}.steps.{}", step.name);
     let path = match pipeline.plugin_source(step) {
-        PluginSource::File(path) => path,
-        PluginSource::Bundled(name) => {
-            let bundle = bundle()?;
-            let path = bundle.join(format!("{name}.wasm"));
-            if !path.is_file() {
-                bail!(
-                    "{}: there is no bundled plugin `{name}` in {} (bundled: {}). Name one of these, or give the path \
-                     of a component, ending in .wasm",
-                    place(),
-                    bundle.display(),
-                    bundled_names(&bundle)
-                );
-            }
-            path
-        }
+        PluginSource::File(path) => Ok(path),
+        PluginSource::Bundled(name) => bundled(&name),
     };
-    engine.load(&path, step.sha256.as_deref()).with_context(place)
+    let loaded = path.and_then(|path| Ok(engine.load(&path, step.sha256.as_deref())?));
+    loaded.with_context(|| format!("layers.{layer}.steps.{}", step.name))
+}
+
+/// The JSON Schema of a plugin's configuration. `plugin` is a bundled name, or a path that ends in `.wasm`.
+pub fn config_schema(plugin: &str) -> Result<serde_json::Value> {
+    let path = if plugin.ends_with(".wasm") { PathBuf::from(plugin) } else { bundled(plugin)? };
+    Ok(engine()?.load(&path, None)?.config_schema().clone())
+}
+
+fn bundled(name: &str) -> Result<PathBuf> {
+    let bundle = bundle()?;
+    let path = bundle.join(format!("{name}.wasm"));
+    if !path.is_file() {
+        bail!(
+            "there is no bundled plugin `{name}` in {} (bundled: {}). Name one of these, or give the path of a component, \
+             ending in .wasm",
+            bundle.display(),
+            bundled_names(&bundle)
+        );
+    }
+    Ok(path)
 }
 
 fn bundled_names(bundle: &std::path::Path) -> String {

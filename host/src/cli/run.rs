@@ -14,6 +14,9 @@ use crate::config;
 use crate::pipeline::worker::{Worker, WorkerParts};
 use crate::telemetry::{self, Health, Metrics};
 
+/// `--until-caught-up`, and stopped before.
+const FELL_SHORT: u8 = 3;
+
 pub async fn run(arguments: &RunArguments) -> Result<ExitCode> {
     telemetry::start_logs(arguments.log_format)?;
     // Before anything else: a worker that is told to stop while it starts leaves in order too.
@@ -57,7 +60,7 @@ pub async fn run(arguments: &RunArguments) -> Result<ExitCode> {
     if let Some(http) = http {
         http.stop().await;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if summary.fell_short { ExitCode::from(FELL_SHORT) } else { ExitCode::SUCCESS })
 }
 
 fn stop_signal() -> Result<impl Future<Output = ()>> {

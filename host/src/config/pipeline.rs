@@ -98,7 +98,8 @@ pub enum OnLostOffsets {
     Skip,
 }
 
-/// How large a batch of one partition grows before it is processed. Decides speed, never results.
+/// How large a batch of one partition grows before it is processed. Decides speed, never the rows; only columns that
+/// are inferred may get another type, since each is inferred from the first batch that has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchLimits {
@@ -177,9 +178,14 @@ pub struct EventTime {
     /// A partition without records for so long lets its watermark follow the wall clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<Period>,
-    /// Event times further ahead of the wall clock do not move the watermark.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_ahead: Option<Period>,
+    /// Event times further ahead of the broker's timestamp of their record do not move the watermark: one clock
+    /// that is wrong must not make all other rows late.
+    #[serde(default = "one_hour")]
+    pub max_ahead: Period,
+}
+
+fn one_hour() -> Period {
+    Period::seconds(3600)
 }
 
 /// When an epoch closes: whichever limit is reached first.

@@ -23,6 +23,9 @@ const OWNED_SETTINGS: [&str; 7] = [
     "partition.assignment.strategy",
 ];
 
+/// Far more than any machine has cores.
+const MOST_THREADS: u32 = 1024;
+
 /// What was found wrong, by place.
 #[derive(Default)]
 pub(super) struct Findings {
@@ -139,6 +142,8 @@ fn check_limits(pipeline: &Pipeline, found: &mut Findings) {
     found.above_zero(epoch.bytes, path.key("bytes"));
     if let Some(threads) = pipeline.threads {
         found.above_zero(threads, root.key("threads"));
+        let most = MOST_THREADS;
+        found.expect(threads <= most, root.key("threads"), &format!("must be at most {most}"));
     }
     found.expect(
         pipeline.memory.in_flight >= batch.bytes,
@@ -175,7 +180,7 @@ fn check_decode(pipeline: &Pipeline, found: &mut Findings) {
         let path = DocumentPath::default().key("event_time");
         let declared = decode.schema.as_ref().is_none_or(|columns| columns.contains_key(&event_time.column));
         found.expect(declared, path.key("column"), "`decode.schema` has no such column");
-        for (key, period) in [("idle", event_time.idle), ("max_ahead", event_time.max_ahead)] {
+        for (key, period) in [("idle", event_time.idle), ("max_ahead", Some(event_time.max_ahead))] {
             if let Some(period) = period {
                 found.above_zero(period, path.key(key));
             }

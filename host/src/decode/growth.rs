@@ -1,9 +1,9 @@
 //! How a schema grows for records that it does not hold: new columns, and wider ones.
 //!
 //! New columns are inferred: booleans, `int64`, `float64` (where any of the batch's numbers has a fraction
-//! or an exponent), `utf8`, structs and lists. Integers beyond `int64` and values of mixed types make no
-//! column, nor do nulls and empty lists or objects. A type that was inferred once only widens safely; who
-//! knows better declares it.
+//! or an exponent), `utf8`, structs and lists. Where values are of several types the first decides. Integers
+//! beyond `int64` make no column, nor do nulls and empty lists or objects. A type that was inferred once only
+//! widens safely; who knows better declares it.
 
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 use indexmap::IndexMap;
@@ -41,8 +41,8 @@ enum Observed {
     Scalar(DataType),
     List(Box<Observed>),
     Object(IndexMap<String, Observed>),
-    /// Types that no column holds.
-    Mixed,
+    /// Beyond what a column holds.
+    TooLarge,
 }
 
 /// Whether a field of this name may become a column. The host's own names may not at the top, and nowhere
@@ -201,7 +201,7 @@ impl Observed {
             Some(Node::Static(StaticNode::U64(value))) if i64::try_from(*value).is_ok() => {
                 Self::Scalar(DataType::Int64)
             }
-            Some(Node::Static(StaticNode::U64(_))) => Self::Mixed,
+            Some(Node::Static(StaticNode::U64(_))) => Self::TooLarge,
             Some(Node::String(_)) => Self::Scalar(DataType::Utf8),
             Some(Node::Array { .. }) => {
                 let mut element = Self::Nothing;
@@ -217,7 +217,7 @@ impl Observed {
     }
 
     fn add(&mut self, other: Self) {
-        let this = std::mem::replace(self, Self::Mixed);
+        let this = std::mem::replace(self, Self::Nothing);
         *self = match (this, other) {
             (Self::Nothing, only) | (only, Self::Nothing) => only,
             (Self::Scalar(left), Self::Scalar(right)) if left == right => Self::Scalar(left),
@@ -234,13 +234,13 @@ impl Observed {
                 }
                 Self::Object(left)
             }
-            _ => Self::Mixed,
+            (first, _) => first,
         };
     }
 
     fn into_type(self) -> Option<DataType> {
         match self {
-            Self::Nothing | Self::Mixed => None,
+            Self::Nothing | Self::TooLarge => None,
             Self::Scalar(data_type) => Some(data_type),
             Self::List(element) => element.into_type().map(list_type),
             Self::Object(members) => {

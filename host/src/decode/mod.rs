@@ -36,7 +36,7 @@ pub const RESCUED_COLUMN: &str = "_rescued";
 ///
 /// | | unknown field | mismatched value |
 /// |---|---|---|
-/// | `Merge` | a new column; `_rescued` where none can be made | a wider column if that loses nothing, else a dead letter |
+/// | `Merge` | a new column; `_rescued` where none can be made | a wider column if that loses nothing, else null in its column, and `_rescued` |
 /// | `Rescue` | `_rescued` | null in its column, and `_rescued` |
 /// | `Strict` | dead letter | dead letter |
 ///

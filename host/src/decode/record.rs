@@ -103,16 +103,14 @@ impl<'p> Record<'p> {
         data_type: &DataType,
     ) -> Result<(), Fault> {
         self.check_keys_below(step, at)?;
-        match self.policy {
-            Policy::Rescue if mismatch != Mismatch::Full => {
-                self.rescue(step, at);
-                return Ok(());
-            }
-            Policy::Merge if self.nodes.get(at).is_some_and(|node| widened(data_type, node).is_some()) => {
-                self.wants_growth = true;
-                return Ok(());
-            }
-            _ => {}
+        let widens = || self.nodes.get(at).is_some_and(|node| widened(data_type, node).is_some());
+        if self.policy == Policy::Merge && widens() {
+            self.wants_growth = true;
+            return Ok(());
+        }
+        if self.policy != Policy::Strict && mismatch != Mismatch::Full {
+            self.rescue(step, at);
+            return Ok(());
         }
         let path = self.path_to(step);
         let found = self.nodes.get(at).map_or("nothing", kind);

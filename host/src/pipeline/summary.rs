@@ -13,6 +13,8 @@ pub struct Summary {
     pub sink_rows: BTreeMap<String, u64>,
     pub epochs: u64,
     pub elapsed: Duration,
+    /// The worker was to catch up, and was stopped before.
+    pub fell_short: bool,
 }
 
 impl Summary {
@@ -34,7 +36,8 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "done: {} records", self.accounting.records)?;
+        let how = if self.fell_short { "stopped before it had caught up" } else { "done" };
+        write!(f, "{how}: {} records", self.accounting.records)?;
         for (sink, rows) in &self.sink_rows {
             write!(f, ", {sink} {rows} rows")?;
         }

@@ -270,7 +270,10 @@ impl Worker {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = &mut stop => break,
+                () = &mut stop => {
+                    self.summary.fell_short = targets.is_some();
+                    break;
+                }
                 Some(event) = self.events.intake.recv() => self.on_intake(event).await?,
                 Some(report) = self.events.lanes.recv() => self.on_report(report).await?,
                 Some(error) = self.events.appliers.recv() => return Err(error.into()),
@@ -379,6 +382,7 @@ impl Worker {
         if applies && self.sweep.last.elapsed() >= SWEEP_EVERY {
             self.start_sweep();
         }
+        self.health.set_failing(self.tasks.recoveries > 0);
         self.report();
     }
 

@@ -24,6 +24,7 @@ pub struct Health {
     kafka_connected: AtomicBool,
     streaming_active: AtomicBool,
     behind: AtomicBool,
+    failing: AtomicBool,
     /// Milliseconds since the Unix epoch; [`NEVER`] before the first batch.
     last_batch_ms: AtomicI64,
 }
@@ -35,7 +36,7 @@ const NEVER: i64 = i64::MIN;
 pub enum Status {
     Starting,
     Ok,
-    /// It runs, but Kafka is out of reach or the sinks do not follow.
+    /// It runs, but Kafka is out of reach, epochs cannot be entered, or the sinks do not follow.
     Degraded,
     Stopping,
 }
@@ -63,6 +64,7 @@ impl Health {
             kafka_connected: AtomicBool::new(false),
             streaming_active: AtomicBool::new(false),
             behind: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
             last_batch_ms: AtomicI64::new(NEVER),
         }
     }
@@ -82,6 +84,11 @@ impl Health {
     /// Whether sinks fall so far behind the ledger that the source had to be paused.
     pub fn set_behind(&self, behind: bool) {
         self.behind.store(behind, Ordering::Relaxed);
+    }
+
+    /// Whether the last epoch could not be entered.
+    pub fn set_failing(&self, failing: bool) {
+        self.failing.store(failing, Ordering::Relaxed);
     }
 
     /// A batch was processed at `now`, in milliseconds since the Unix epoch.
@@ -111,10 +118,13 @@ impl Health {
             Status::Starting
         } else if stage == Stage::Stopping as u8 {
             Status::Stopping
-        } else if kafka_connected && !self.behind.load(Ordering::Relaxed) {
-            Status::Ok
-        } else {
+        } else if !kafka_connected
+            || self.behind.load(Ordering::Relaxed)
+            || self.failing.load(Ordering::Relaxed)
+        {
             Status::Degraded
+        } else {
+            Status::Ok
         }
     }
 }

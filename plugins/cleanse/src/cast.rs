@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use sluicebox_plugin::{
-    Bitmap, ByteStrings, Column, ColumnBuilder, Error, Kind, Scalar, Strings, Values, map_values,
+    Bitmap, ByteStrings, Column, ColumnBuilder, Error, Kind, Scalar, Strings, Values, kind_name, map_values,
     parse_rfc3339, timestamp_micros,
 };
 
@@ -94,7 +94,7 @@ pub fn cast(column: &Column, kind: &Kind, to: CastTo) -> Result<(Column, Failed)
         let values = Values::Float64(floats(column)?.into_owned());
         return Ok((Column { length: column.length, validity: column.validity.clone(), values }, Vec::new()));
     }
-    let unfit = || Error::Data(format!("a value of {kind:?} cannot be read"));
+    let unfit = || Error::Data(format!("a value of {} cannot be read", kind_name(kind)));
     let mut builder = ColumnBuilder::new(&to.kind()).ok_or_else(unfit)?;
     let mut failed = Vec::new();
     for row in 0..column.length as usize {

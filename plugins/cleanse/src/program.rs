@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use sluicebox_plugin::{
     Batch, Bitmap, Column, ColumnBuilder, Error, Field, Kind, Literal, Outcome, Place, Reads, Rejections,
-    Scalar, Schema, field, parse_rfc3339, timestamp_micros,
+    Scalar, Schema, field, kind_name, parse_rfc3339, timestamp_micros,
 };
 
 use crate::cast;
@@ -162,7 +162,7 @@ fn constant(kind: &Kind, value: &Scalar, rows: usize) -> Result<Column, Error> {
 }
 
 fn builder(kind: &Kind) -> Result<ColumnBuilder, Error> {
-    ColumnBuilder::new(kind).ok_or_else(|| Error::Data(format!("cannot build {kind:?}")))
+    ColumnBuilder::new(kind).ok_or_else(|| Error::Data(format!("cannot build {}", kind_name(kind))))
 }
 
 /// The rows that could not be converted and are to be rejected.
@@ -208,8 +208,10 @@ impl Compiler<'_> {
                 let (register, kind) = self.load(&step.column)?;
                 let value = literal(&step.value, &kind).ok_or_else(|| {
                     Error::Config(format!(
-                        "`{}` is {kind:?}; {} cannot be its default",
-                        step.column, step.value
+                        "`{}` is {}; {} cannot be its default",
+                        step.column,
+                        kind_name(&kind),
+                        step.value
                     ))
                 })?;
                 self.set(&step.column, kind.clone(), Instruction::Default(register, kind, value));
@@ -219,8 +221,10 @@ impl Compiler<'_> {
                 let (register, kind) = self.load(&step.column)?;
                 if !cast::can_cast(&kind, step.to) {
                     return Err(Error::Schema(format!(
-                        "column `{}` is {kind:?}, which cannot be cast to {:?}",
-                        step.column, step.to
+                        "column `{}` is {}, which cannot be cast to {}",
+                        step.column,
+                        kind_name(&kind),
+                        step.to.describe()
                     )));
                 }
                 self.set(
@@ -236,8 +240,11 @@ impl Compiler<'_> {
                 let wanted = if format.is_number() { Kind::Int64 } else { Kind::Utf8 };
                 if kind != wanted {
                     return Err(Error::Schema(format!(
-                        "column `{}` is {kind:?}; the format `{}` is for {wanted:?}",
-                        step.column, step.format
+                        "column `{}` is {}; the format `{}` is for {}",
+                        step.column,
+                        kind_name(&kind),
+                        step.format,
+                        kind_name(&wanted)
                     )));
                 }
                 let instruction = Instruction::ParseTimestamp(register, format, step.on_failure);
@@ -291,7 +298,8 @@ impl Compiler<'_> {
                     let (register, kind) = self.load(name)?;
                     if !cast::is_number(&kind) {
                         return Err(Error::Schema(format!(
-                            "column `{name}` is {kind:?}, not a number: `{written}`"
+                            "column `{name}` is {}, not a number: `{written}`",
+                            kind_name(&kind)
                         )));
                     }
                     operands.push(register);
@@ -310,7 +318,7 @@ impl Compiler<'_> {
         columns.iter().try_for_each(|column| {
             let (register, kind) = self.load(column)?;
             if kind != Kind::Utf8 {
-                return Err(Error::Schema(format!("column `{column}` is {kind:?}, not text")));
+                return Err(Error::Schema(format!("column `{column}` is {}, not text", kind_name(&kind))));
             }
             self.set(column, kind, instruction(register));
             Ok(())

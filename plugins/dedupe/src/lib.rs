@@ -11,7 +11,7 @@ use sluicebox_plugin::serde::Deserialize;
 use sluicebox_plugin::{
     Batch, Bitmap, Delta, Description, Error, Fields, Key, KeyReader, KeyShape, KeyedState, Kind, Micros,
     Outcome, Output, Place, Reads, Rejections, Schema, State, Stateful, TimeUnit, Transform, TransformPlan,
-    is_key_kind,
+    is_key_kind, kind_name,
 };
 
 /// Configuration of the deduplication.
@@ -53,12 +53,15 @@ impl Transform for Dedupe {
         let mut reads = Reads::default();
         let mut keys = Vec::with_capacity(config.keys.len());
         let mut shape = Vec::with_capacity(config.keys.len());
-        for name in &config.keys {
+        for (index, name) in config.keys.iter().enumerate() {
+            if config.keys[..index].contains(name) {
+                return Err(Error::Config(format!("`keys` names `{name}` twice")));
+            }
             let place = reads.add(input, name)?;
             if !is_key_kind(place.kind()) {
                 return Err(Error::Schema(format!(
-                    "column `{name}` is {:?}, which cannot be a key",
-                    place.kind()
+                    "column `{name}` is {}, which cannot be a key",
+                    kind_name(place.kind())
                 )));
             }
             shape.push(sluicebox_plugin::field(name, place.kind().clone()));

@@ -1,7 +1,7 @@
 //! From a condition as written to a test on the columns as they are.
 
 use regex_lite::Regex;
-use sluicebox_plugin::{Error, Kind, Literal, Place, Reads, Schema, TimeUnit, parse_rfc3339};
+use sluicebox_plugin::{Error, Kind, Literal, Place, Reads, Schema, TimeUnit, kind_name, parse_rfc3339};
 
 use crate::Condition;
 
@@ -98,13 +98,18 @@ fn column_tests(condition: &Condition) -> Vec<Written<'_>> {
 
 impl Written<'_> {
     fn compile(&self, place: &Place, column: &str) -> Result<ColumnTest, Error> {
-        let wrong = |what: &str| Error::Schema(format!("column `{column}` is {:?}: {what}", place.kind()));
+        let wrong =
+            |what: &str| Error::Schema(format!("column `{column}` is {}: {what}", kind_name(place.kind())));
         match self {
             Written::IsNull(true) => return Ok(ColumnTest::IsNull),
             Written::IsNull(false) => return Ok(ColumnTest::IsNotNull),
             _ => {}
         }
-        let unfit = |value: &Literal| wrong(&format!("it cannot be compared with {value}"));
+        let hint = match place.kind() {
+            Kind::Timestamp(_) => ": write a time as in \"2026-01-01T00:00:00Z\"",
+            _ => "",
+        };
+        let unfit = |value: &Literal| wrong(&format!("it cannot be compared with {value}{hint}"));
         match place.kind() {
             Kind::Utf8 => {
                 let bytes = |value: &Literal| Some(value.as_str()?.as_bytes().to_vec());

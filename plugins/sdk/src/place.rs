@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Batch, Bitmap, Column, Error, Field, Kind, Scalar, Strings, Values, map_values};
+use crate::{Batch, Bitmap, Column, Error, Field, Kind, Scalar, Strings, Values, kind_name, map_values};
 
 /// A field of the batches that `apply` gets; [`crate::Reads::add`] gives it.
 #[derive(Clone, Debug)]
@@ -110,7 +110,11 @@ impl Place {
     }
 
     fn unexpected(&self, expected: &str) -> Error {
-        Error::Data(format!("column `{}` ({:?}) does not hold {expected}", self.field().name, self.kind()))
+        Error::Data(format!(
+            "column `{}` ({}) does not hold {expected}",
+            self.field().name,
+            kind_name(self.kind())
+        ))
     }
 }
 

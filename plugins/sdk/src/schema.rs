@@ -12,6 +12,31 @@ pub fn timestamp_micros() -> Kind {
     Kind::Timestamp(TimestampType { unit: TimeUnit::Microseconds, zone: Some("UTC".into()) })
 }
 
+/// What a kind is called in pipeline files, without its parameters.
+pub fn kind_name(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Boolean => "boolean",
+        Kind::Int8 => "int8",
+        Kind::Int16 => "int16",
+        Kind::Int32 => "int32",
+        Kind::Int64 => "int64",
+        Kind::Uint8 => "uint8",
+        Kind::Uint16 => "uint16",
+        Kind::Uint32 => "uint32",
+        Kind::Uint64 => "uint64",
+        Kind::Float32 => "float32",
+        Kind::Float64 => "float64",
+        Kind::Decimal128(_) => "decimal",
+        Kind::Utf8 => "utf8",
+        Kind::Binary | Kind::FixedSizeBinary(_) => "binary",
+        Kind::Date32 => "date",
+        Kind::Timestamp(_) => "timestamp",
+        Kind::ListOf => "list",
+        Kind::StructOf => "struct",
+        Kind::MapOf => "map",
+    }
+}
+
 /// Fields in pre-order, as the host gave them.
 #[derive(Clone, Debug)]
 pub struct Schema {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sluicebox_plugin::schemars::{self, JsonSchema};
 use sluicebox_plugin::serde::Deserialize;
 use sluicebox_plugin::{
-    Batch, Error, Field, Kind, Micros, Place, Reads, Scalar, Schema, TimeUnit, field, is_key_kind,
+    Batch, Error, Field, Kind, Micros, Place, Reads, Scalar, Schema, TimeUnit, field, is_key_kind, kind_name,
     timestamp_micros,
 };
 
@@ -108,8 +108,8 @@ pub fn plan(config: Config, input: &Schema) -> Result<(Plan, Vec<String>), Error
         let place = reads.add(input, name)?;
         if !is_key_kind(place.kind()) {
             return Err(Error::Schema(format!(
-                "column `{name}` is {:?}, which cannot be grouped by",
-                place.kind()
+                "column `{name}` is {}, which cannot be grouped by",
+                kind_name(place.kind())
             )));
         }
         output.push(field(&place.field().name, place.kind().clone()));
@@ -143,7 +143,7 @@ fn result_kind(name: &str, function: Function, kind: Option<&Kind>) -> Result<Ki
             }
         };
     };
-    let unfit = || Error::Schema(format!("aggregate `{name}` does not work on {kind:?}"));
+    let unfit = || Error::Schema(format!("aggregate `{name}` does not work on {}", kind_name(kind)));
     let is_float = matches!(kind, Kind::Float32 | Kind::Float64);
     let is_int = is_int(kind);
     match function {

@@ -102,6 +102,7 @@ fn each_rule_is_checked() {
     full("max_columns: 200", "max_columns: 2", "schema:", "decode.schema", "more columns");
     full("machine_id: utf8", "_offset: utf8", "utf8", "decode.schema._offset", "itself");
     full("column: ts", "column: time", "time, delay", "event_time.column", "no such column");
+    full("threads: ${THREADS:-2}", "threads: 4000000000", "4000000000", "threads", "at most 1024");
     full("idle: 30s", "idle: 0s", "0s, max_ahead", "event_time.idle", "above zero");
     full("max_share: 0.25", "max_share: 1.5", "1.5", "failures.max_share", "at most 1");
     full("THREADS:-2", "THREADS:-0", "${THREADS", "threads", "above zero");
