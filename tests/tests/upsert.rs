@@ -146,7 +146,7 @@ fn killing_workers_at_random_leaves_the_latest_rows() -> Result<()> {
         }
     }
     for worker in workers {
-        worker.stop()?;
+        worker.kill()?;
     }
     pipeline.catch_up(NAMES[0])?;
     verify(&pipeline)?;

@@ -115,3 +115,58 @@ fn ends(
 fn bytes((values, rows): &(ArrayRef, Rows), at: usize) -> Option<&[u8]> {
     values.is_valid(at).then(|| rows.row(at).data())
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Decimal128Array, TimestampMicrosecondArray};
+
+    use super::*;
+
+    /// Whether a file with these statistics is looked through for `key`.
+    fn is_looked_through(key: ArrayRef, min: &str, max: &str) -> bool {
+        let data_type = key.data_type().clone();
+        let bounds = Bounds { min: min.into(), max: max.into() };
+        let ranges = [Some(bounds).filter(|bounds| is_exact(bounds, &data_type))];
+        let (lowest, highest) = (
+            ends(&ranges, &data_type, false).expect("lower ends"),
+            ends(&ranges, &data_type, true).expect("upper ends"),
+        );
+        let keys = RowConverter::new(vec![SortField::new(data_type)]).expect("a converter");
+        let keys = keys.convert_columns(&[key]).expect("keys");
+        may_hold(&[keys.row(0).data()], bytes(&lowest, 0), bytes(&highest, 0))
+    }
+
+    /// Other writers cut a maximum to the millisecond, say decimals as doubles, and cut strings.
+    #[test]
+    fn statistics_of_other_writers_exclude_no_file_that_holds_the_key() {
+        let micros =
+            |at| Arc::new(TimestampMicrosecondArray::from(vec![at]).with_timezone("UTC")) as ArrayRef;
+        let (min, max) = ("2023-11-14T22:13:20.000Z", "2023-11-14T22:13:20.123Z");
+        assert!(is_looked_through(micros(1_700_000_000_123_999), min, max));
+        assert!(!is_looked_through(micros(1_700_000_000_125_000), min, max));
+        assert!(!is_looked_through(micros(1_699_999_999_999_999), min, max));
+
+        let decimal = |unscaled| {
+            let values = Decimal128Array::from(vec![unscaled]);
+            Arc::new(values.with_precision_and_scale(38, 2).expect("a decimal")) as ArrayRef
+        };
+        assert!(is_looked_through(decimal(12_345_678_901_234_567_899), "0.1", "1.2345678901234567e17"));
+        assert!(is_looked_through(decimal(12_345_678_901_234_567_899), "0.1", "123456789012345680.00"));
+        assert!(is_looked_through(decimal(1005), "-3", "10.05"));
+        assert!(!is_looked_through(decimal(1006), "-3", "10.05"));
+
+        let text = |text: &str| Arc::new(StringArray::from(vec![text])) as ArrayRef;
+        assert!(is_looked_through(text("zebra"), "a", "ze\u{10ffff}"));
+        assert!(!is_looked_through(text("zulu"), "a", "ze\u{10ffff}"));
+        assert!(is_looked_through(Arc::new(arrow::array::BinaryArray::from(vec![&b"z"[..]])), "a", "b"));
+    }
+
+    /// A key of several columns begins with the first one's bytes: the end of a range is not beyond them.
+    #[test]
+    fn the_first_of_many_columns_is_compared_alone() {
+        assert!(may_hold(&[b"b1"], Some(b"a"), Some(b"b")));
+        assert!(!may_hold(&[b"c1"], Some(b"a"), Some(b"b")));
+        assert!(may_hold(&[b"b1"], None, Some(b"a")));
+        assert!(!may_hold(&[b"a9", b"c1"], Some(b"b"), Some(b"b")));
+    }
+}

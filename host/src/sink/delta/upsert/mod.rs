@@ -39,7 +39,7 @@ use crate::crash;
 use crate::ledger::entry::{DataFile, Entry, EntryNumber, SinkEntry};
 use crate::sink::SinkError;
 
-/// Staged rows whose keys one merge holds in memory, about 150 bytes and twice the key for each.
+/// Staged rows of one merge: it holds their keys in memory.
 pub(super) const ROWS_AT_ONCE: u64 = 1_000_000;
 
 pub(super) struct Upsert {
