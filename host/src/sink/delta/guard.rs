@@ -4,6 +4,7 @@ use deltalake_core::kernel::{Metadata, Protocol, StructType};
 use uuid::Uuid;
 
 use super::log::{Commit, State, ledger_of, operation_of};
+use super::partition::is_staged;
 use super::row_key::Mode;
 use super::schema::grow;
 use super::{DeltaSettings, ledger_property};
@@ -170,8 +171,12 @@ impl Guard {
     }
 
     pub fn gone<T>(&self, number: EntryNumber, path: &str) -> Result<T, SinkError> {
+        let by = match is_staged(path) {
+            true => "though VACUUM passes over its folder: somebody removed it",
+            false => "most likely by a VACUUM with a shorter retention than the entry's age",
+        };
         self.refuse(&format!(
-            "file `{path}` of entry {number} is gone before the entry was applied, most likely by a VACUUM with a shorter retention than the entry's age; restore it from a copy, or skip the rows by giving the sink another name"
+            "file `{path}` of entry {number} is gone before the entry was applied, {by}; restore it from a copy, or skip the rows by giving the sink another name"
         ))
     }
 

@@ -115,16 +115,23 @@ async fn a_commit_says_what_it_merged() {
     assert!(added[0].starts_with("merged-") && removed[0].starts_with("merged-"), "{removed:?} {added:?}");
 }
 
-/// Rows that are all older than the table's change nothing but the mark, or they would be merged for ever.
+/// Rows that are all older than the table's change nothing but the mark, or they would be merged for ever. And a
+/// mark alone reads nothing, not even a file of which nothing is known.
 #[tokio::test]
 async fn a_merge_without_effect_commits_its_mark_alone() {
-    let place = keyed_place(Arc::new(DurableLocal::new()));
+    let store = FaultyStore::new();
+    let place = keyed_place(store.clone());
     let mut applier = place.open().await.expect("opened");
     applied(&place, &mut applier, place.entry(4, &keyed(&[(1, 5, "a"), (2, 5, "b")])).await).await;
+    let mut add = place.commit(1).into_iter().find(|line| line.get("add").is_some()).expect("a file");
+    add["add"]["stats"] = Value::Null;
+    place.foreign(&[info("COMPUTE STATS", ""), add]).await;
     let (removed, added) =
         applied(&place, &mut applier, place.entry(5, &keyed(&[(1, 4, "x"), (2, 3, "y")])).await).await;
     assert_eq!((removed.len(), added.len()), (0, 0));
+    store.take_read();
     assert_eq!(applier.apply(&[], 7).await.expect("a mark alone"), Applied::Done);
+    assert!(!store.take_read().iter().any(|path| path.contains("merged-")));
     assert_eq!(applier.mark().await.expect("a mark").number, 7);
     assert_eq!(notes(&place).await, ["1 a", "2 b"]);
 }

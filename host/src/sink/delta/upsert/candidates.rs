@@ -24,6 +24,9 @@ pub(super) fn of<'a>(
     table: &Schema,
     incoming: &Incoming,
 ) -> Result<Vec<(&'a String, &'a ActiveFile)>, ArrowError> {
+    if incoming.winners.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut candidates: Vec<_> = files.iter().collect();
     for (index, name) in key.columns.iter().enumerate() {
         let wanted = wanted(incoming, index);
