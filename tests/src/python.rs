@@ -12,12 +12,12 @@ const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
 
 /// Gold computed from bronze and silver must equal the gold table.
 pub fn check_gold(lake: &Path) -> Result<()> {
-    run("check_gold.py", lake)
+    run("check_gold.py", &[lake])
 }
 
 /// Every table must be readable with its history, at every version, and only ever grow.
 pub fn check_history(lake: &Path) -> Result<()> {
-    run("check_history.py", lake)
+    run("check_history.py", &[lake])
 }
 
 /// Python with the packages of `tests/python/requirements.txt`.
@@ -25,11 +25,26 @@ pub fn interpreter() -> Result<String> {
     std::env::var(PYTHON).with_context(|| format!("{PYTHON} is not set: run `cargo xtask test`"))
 }
 
-fn run(script: &str, lake: &Path) -> Result<()> {
+/// The table `latest` must hold the latest row of each id in `all`, and its quarantine what has no id or time.
+pub fn check_latest(lake: &Path) -> Result<()> {
+    run("check_latest.py", &[lake])
+}
+
+/// Puts a table's files together, as people do beside a running pipeline.
+pub fn compact(lake: &Path, table: &str) -> Result<()> {
+    run("maintain.py", &[lake, Path::new(table), Path::new("compact")])
+}
+
+/// Removes at once every file that no version of a table refers to.
+pub fn vacuum(lake: &Path, table: &str) -> Result<()> {
+    run("maintain.py", &[lake, Path::new(table), Path::new("vacuum")])
+}
+
+fn run(script: &str, arguments: &[&Path]) -> Result<()> {
     let python = interpreter()?;
-    let output = Command::new(&python).arg(Path::new(SCRIPTS).join(script)).arg(lake).output();
+    let output = Command::new(&python).arg(Path::new(SCRIPTS).join(script)).args(arguments).output();
     let output = output.with_context(|| format!("cannot run {python}"))?;
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success(), "{script} on {}:\n{out}{err}", lake.display());
+    ensure!(output.status.success(), "{script} on {arguments:?}:\n{out}{err}");
     Ok(())
 }

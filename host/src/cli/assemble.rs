@@ -23,12 +23,13 @@ use crate::pipeline::EpochLimits;
 use crate::pipeline::TaskPlan;
 use crate::pipeline::blueprint::{Blueprint, TableSpec};
 use crate::pipeline::event_clock::EventTimePlan;
+use crate::pipeline::keyed_rows::KeyedRows;
 use crate::pipeline::tree::{LayerSpec, LayerTree, StepSpec};
 use crate::pipeline::worker::{FailureLimits, OpenSinks, WorkerError, WorkerSettings};
 use crate::plugin::{Limits, OnError};
 use crate::schema::{Column, RecordSchema, parse_type};
 use crate::sink::SinkApplier;
-use crate::sink::delta::{self, DeltaApplier, DeltaSettings, DeltaStorage, refuse_upsert};
+use crate::sink::delta::{self, DeltaApplier, DeltaSettings, DeltaStorage, Mode, RowKey};
 use crate::source::StartPosition;
 use crate::source::kafka::{BatchLimits, KafkaSettings};
 use crate::storage::{self, StoreOptions};
@@ -52,9 +53,6 @@ pub fn assemble(pipeline: &Loaded) -> Result<Assembled> {
     let mut references = Vec::new();
     for name in &pipeline.layers_parents_first {
         let layer = &file.layers[name];
-        if layer.sink.mode == config::Mode::Upsert {
-            return Err(refuse_upsert(name).into());
-        }
         let mut steps = Vec::with_capacity(layer.steps.len());
         for step in &layer.steps {
             let plugin = plugins::load(&engine, pipeline, name, step)?;
@@ -85,6 +83,11 @@ pub fn assemble(pipeline: &Loaded) -> Result<Assembled> {
             quarantine_late_rows: layer.late == config::Late::Quarantine,
             sink: sink_index[name.as_str()],
             quarantine: sink_index.get(config::quarantine_name(name).as_str()).copied(),
+            keyed: row_key(&layer.sink).map(|key| KeyedRows {
+                key: key.columns,
+                order_by: key.order_by,
+                partition_by: layer.sink.partition_by.clone(),
+            }),
         });
     }
     let tables = sinks.iter().map(|name| table(pipeline, name)).collect();
@@ -118,11 +121,26 @@ pub fn sinks_in_order(pipeline: &Loaded) -> impl Iterator<Item = &config::Sink> 
 fn table(pipeline: &Loaded, sink: &str) -> TableSpec {
     match pipeline.pipeline.layers.get(sink) {
         Some(layer) => TableSpec {
+            mode: mode(&layer.sink),
             partition_by: layer.sink.partition_by.clone(),
             file_size: usize::try_from(layer.sink.file_size.as_bytes()).unwrap_or(usize::MAX),
         },
-        None => TableSpec { partition_by: Vec::new(), file_size: 128 << 20 },
+        None => TableSpec { mode: Mode::Append, partition_by: Vec::new(), file_size: 128 << 20 },
     }
+}
+
+/// What names a row of the sink's table, if it is kept by key.
+pub fn row_key_of(pipeline: &Loaded, sink: &str) -> Option<RowKey> {
+    row_key(&pipeline.pipeline.layers.get(sink)?.sink)
+}
+
+fn row_key(sink: &config::DeltaSink) -> Option<RowKey> {
+    let order_by = sink.order_by.clone().filter(|_| sink.mode == config::Mode::Upsert)?;
+    Some(RowKey { columns: sink.key.clone(), order_by })
+}
+
+fn mode(sink: &config::DeltaSink) -> Mode {
+    row_key(sink).map_or(Mode::Append, Mode::Upsert)
 }
 
 fn limits(limits: &config::StepLimits) -> Limits {
@@ -311,6 +329,8 @@ pub struct DeltaTables {
     pub pipeline: String,
     pub ledger: Ledger,
     pub sinks: Vec<config::Sink>,
+    /// For each sink.
+    pub specs: Vec<TableSpec>,
     pub storages: Vec<DeltaStorage>,
     pub plugins: Vec<PluginReference>,
 }
@@ -320,10 +340,13 @@ impl OpenSinks for DeltaTables {
     async fn open(&mut self, plan: &TaskPlan) -> Result<Vec<(String, Box<dyn SinkApplier>)>, WorkerError> {
         let state = self.ledger.state();
         let mut appliers: Vec<(String, Box<dyn SinkApplier>)> = Vec::new();
-        for ((sink, storage), layout) in self.sinks.iter().zip(&self.storages).zip(plan.layouts.iter()) {
+        let sinks = self.sinks.iter().zip(&self.specs).zip(&self.storages);
+        for (((sink, spec), storage), layout) in sinks.zip(plan.layouts.iter()) {
             let known = state.sinks.get(&sink.name);
             let since = known.map_or(0, |sink| sink.since);
             let settings = DeltaSettings {
+                mode: spec.mode.clone(),
+                file_size: spec.file_size,
                 plugins: self.plugins.clone(),
                 accept_version: sink.accept_version,
                 record: known.and_then(|sink| sink.record.clone()),

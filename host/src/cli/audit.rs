@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Result;
+use object_store::ObjectStoreExt;
 
 use super::{assemble, ledger, print};
 use crate::config;
 use crate::ledger::LedgerState;
 use crate::ledger::entry::{Body, Entry, EntryNumber};
+use crate::ledger::sweep::writer_of;
 use crate::progress::{Accounting, TopicPartition};
-use crate::sink::delta::{self, TableView};
+use crate::sink::delta::{self, DeltaStorage, RowKey, TableView};
 
 /// What the entries up to a sink's mark come to.
 #[derive(Default)]
@@ -29,9 +32,14 @@ pub async fn audit(file: &Path) -> Result<ExitCode> {
     let mut findings = audit_entries(&entries, &state);
     for (sink, storage) in assemble::sinks_in_order(&pipeline).zip(assemble::table_storages(&pipeline)?) {
         let table = delta::inspect(&storage, &pipeline.pipeline.id, &sink.name, 0).await?;
-        let checked = audit_table(&sink.name, table.as_ref(), &entries, &state);
-        print(&checked.0);
-        findings.extend(checked.1);
+        let key = assemble::row_key_of(&pipeline, &sink.name);
+        let audited = AuditedSink { name: &sink.name, key: key.as_ref(), entries: &entries, state: &state };
+        let (line, found) = audited.audit(table.as_ref());
+        print(&line);
+        findings.extend(found);
+        if let (Some(_), Some(mark)) = (key, table.and_then(|table| table.mark)) {
+            findings.extend(audit_staged(&sink.name, &storage, &entries, mark.number).await?);
+        }
     }
     let mut total = Accounting::default();
     for entry in &entries {
@@ -51,7 +59,7 @@ pub async fn audit(file: &Path) -> Result<ExitCode> {
 }
 
 /// Sums balance, and each task's ranges adjoin.
-fn audit_entries(entries: &[std::sync::Arc<Entry>], state: &LedgerState) -> Vec<String> {
+fn audit_entries(entries: &[Arc<Entry>], state: &LedgerState) -> Vec<String> {
     let mut findings = Vec::new();
     let mut positions: HashMap<&TopicPartition, (EntryNumber, i64)> = HashMap::new();
     let parents = &state.configuration.layers;
@@ -96,50 +104,110 @@ fn audit_entries(entries: &[std::sync::Arc<Entry>], state: &LedgerState) -> Vec<
     findings
 }
 
-/// The table holds the files of the entries up to its mark. Files that others rewrote (OPTIMIZE, DELETE)
-/// are theirs; files of ours that no entry lists are a fault.
-fn audit_table(
-    sink: &str,
-    table: Option<&TableView>,
-    entries: &[std::sync::Arc<Entry>],
-    state: &LedgerState,
-) -> (String, Vec<String>) {
-    let Some(table) = table else {
-        return (format!("{sink}: no table yet"), Vec::new());
-    };
-    let Some(mark) = &table.mark else {
-        return (format!("{sink}: no mark"), vec![format!("{sink}: the table has no mark of this sink")]);
-    };
-    let mut findings = Vec::new();
-    if mark.ledger != state.ledger {
-        findings.push(format!("{sink}: its mark is of ledger {}, not of {}", mark.ledger, state.ledger));
-    }
-    if mark.number > state.number {
-        findings.push(format!("{sink}: its mark {} is above the last entry {}", mark.number, state.number));
-    }
-    let (applied, unapplied) = expected(sink, entries, mark.number);
-    for file in &table.files {
-        if unapplied.files.contains(&file.path) {
-            findings.push(format!("{sink}: {} is in the table, but its entry is above the mark", file.path));
-        } else if crate::ledger::sweep::writer_of(&file.path)
-            .is_some_and(|writer| !applied.files.contains(&file.path) && !state.has_entered(writer))
-        {
-            findings.push(format!("{sink}: {} is in the table, but in no entry", file.path));
-        }
-    }
-    let present: HashSet<&str> = table.files.iter().map(|file| file.path.as_str()).collect();
-    let missing = applied.files.iter().filter(|path| !present.contains(path.as_str())).count();
-    let line = format!(
-        "{sink}: version {}, applied up to entry {}, {} rows (entries: {}), {} of our files rewritten by others",
-        table.version, mark.number, table.rows, applied.rows, missing
-    );
-    if missing == 0 && table.rows < applied.rows {
-        findings.push(format!("{sink}: {} rows, but the entries hold {}", table.rows, applied.rows));
-    }
-    (line, findings)
+/// A sink, and what the ledger says of it.
+struct AuditedSink<'a> {
+    name: &'a str,
+    /// Set where the table is kept by key.
+    key: Option<&'a RowKey>,
+    entries: &'a [Arc<Entry>],
+    state: &'a LedgerState,
 }
 
-fn expected(sink: &str, entries: &[std::sync::Arc<Entry>], mark: EntryNumber) -> (Expected, Expected) {
+impl AuditedSink<'_> {
+    /// What is to be said of the table, and what is wrong with it.
+    fn audit(&self, table: Option<&TableView>) -> (String, Vec<String>) {
+        let Self { name, state, .. } = self;
+        let Some(table) = table else {
+            return (format!("{name}: no table yet"), Vec::new());
+        };
+        let Some(mark) = &table.mark else {
+            return (format!("{name}: no mark"), vec![format!("{name}: the table has no mark of this sink")]);
+        };
+        let mut findings = Vec::new();
+        if mark.ledger != state.ledger {
+            findings.push(format!("{name}: its mark is of ledger {}, not of {}", mark.ledger, state.ledger));
+        }
+        if mark.number > state.number {
+            findings
+                .push(format!("{name}: its mark {} is above the last entry {}", mark.number, state.number));
+        }
+        let (applied, unapplied) = expected(name, self.entries, mark.number);
+        let line = match self.key {
+            None => self.audit_appended(table, &applied, &unapplied, &mut findings),
+            Some(key) => self.audit_merged(table, key, &applied, &mut findings),
+        };
+        (format!("{name}: version {}, applied up to entry {}, {line}", table.version, mark.number), findings)
+    }
+
+    /// The table holds the files of the entries up to its mark. Files that others rewrote (OPTIMIZE, DELETE)
+    /// are theirs; files of ours that no entry lists are a fault.
+    fn audit_appended(
+        &self,
+        table: &TableView,
+        applied: &Expected,
+        unapplied: &Expected,
+        findings: &mut Vec<String>,
+    ) -> String {
+        let name = self.name;
+        for file in &table.files {
+            if unapplied.files.contains(&file.path) {
+                findings
+                    .push(format!("{name}: {} is in the table, but its entry is above the mark", file.path));
+            } else if writer_of(&file.path)
+                .is_some_and(|writer| !applied.files.contains(&file.path) && !self.state.has_entered(writer))
+            {
+                findings.push(format!("{name}: {} is in the table, but in no entry", file.path));
+            }
+        }
+        let present: HashSet<&str> = table.files.iter().map(|file| file.path.as_str()).collect();
+        let missing = applied.files.iter().filter(|path| !present.contains(path.as_str())).count();
+        if missing == 0 && table.rows < applied.rows {
+            findings.push(format!("{name}: {} rows, but the entries hold {}", table.rows, applied.rows));
+        }
+        format!("{} rows (entries: {}), {missing} of our files rewritten by others", table.rows, applied.rows)
+    }
+
+    /// The table has the files that merges made, never a staged one. How many of the staged rows are in it only
+    /// their keys could say.
+    fn audit_merged(
+        &self,
+        table: &TableView,
+        key: &RowKey,
+        applied: &Expected,
+        findings: &mut Vec<String>,
+    ) -> String {
+        for file in table.files.iter().filter(|file| delta::is_staged(&file.path)) {
+            findings.push(format!("{}: {} is in the table, but was never merged", self.name, file.path));
+        }
+        format!("{} rows by `{}` out of {} staged", table.rows, key.columns.join("`, `"), applied.rows)
+    }
+}
+
+/// The staged files of entries that are still to be merged must be there, whole.
+async fn audit_staged(
+    sink: &str,
+    storage: &DeltaStorage,
+    entries: &[Arc<Entry>],
+    mark: EntryNumber,
+) -> Result<Vec<String>> {
+    let store = storage.table_store();
+    let mut findings = Vec::new();
+    for entry in entries.iter().filter(|entry| entry.number > mark) {
+        let Body::Epoch(epoch) = &entry.body else { continue };
+        for file in epoch.sinks.get(sink).iter().flat_map(|part| &part.files) {
+            let at = format!("{sink}: entry {}: {}", entry.number, file.path);
+            match store.head(&object_store::path::Path::parse(&file.path)?).await {
+                Ok(found) if found.size == file.size => {}
+                Ok(found) => findings.push(format!("{at} has {} bytes of {}", found.size, file.size)),
+                Err(object_store::Error::NotFound { .. }) => findings.push(format!("{at} is gone")),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(findings)
+}
+
+fn expected(sink: &str, entries: &[Arc<Entry>], mark: EntryNumber) -> (Expected, Expected) {
     let (mut applied, mut unapplied) = (Expected::default(), Expected::default());
     for entry in entries {
         let Body::Epoch(epoch) = &entry.body else { continue };

@@ -38,6 +38,7 @@ pub async fn run(arguments: &RunArguments) -> Result<ExitCode> {
         pipeline: pipeline.pipeline.id.clone(),
         ledger: ledger.clone(),
         sinks: assemble::sinks_in_order(&pipeline).cloned().collect(),
+        specs: assembled.blueprint.tables.clone(),
         storages: storages.clone(),
         plugins: assembled.configuration.plugins.clone(),
     };

@@ -33,6 +33,10 @@ pub async fn show(file: &Path, rows: usize, rows_of: Option<&str>) -> Result<Exi
             table.version,
             sink.location
         ));
+        if let Some(key) = assemble::row_key_of(&pipeline, &sink.name) {
+            let columns = key.columns.join("`, `");
+            print(&format!("  one row for each `{columns}`: the one with the largest `{}`", key.order_by));
+        }
         let columns: Vec<String> = table.columns.iter().map(|(name, of)| format!("{name} {of}")).collect();
         print(&format!("  columns: {}", columns.join(", ")));
         if table.sample.num_rows() > 0 {

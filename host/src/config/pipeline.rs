@@ -309,15 +309,15 @@ pub struct DeltaSink {
     /// record's timestamp where there is none).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partition_by: Vec<String>,
-    /// A data file is closed at about this size.
+    /// A data file is closed at about this size. With `mode: upsert` a file is rewritten as a whole for any row of it.
     #[serde(default = "default_file_size")]
     pub file_size: ByteSize,
     #[serde(default)]
     pub mode: Mode,
-    /// The columns that name a row, for `mode: upsert`.
+    /// The columns that name a row, for `mode: upsert`: not nested, no floats. A row that lacks one is rejected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<String>,
-    /// The column whose largest value wins between rows of one key, for `mode: upsert`.
+    /// The column whose largest value wins between rows of one key, for `mode: upsert`. A row without it is rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_by: Option<String>,
     /// Changes by others up to this version of the table are as intended: the way on after a refusal.
@@ -335,7 +335,7 @@ fn default_file_size() -> ByteSize {
 pub enum Mode {
     #[default]
     Append,
-    /// A row replaces the row of the same `key`.
+    /// A row replaces the row of the same `key`, unless that one is newer by `order_by`.
     Upsert,
 }
 

@@ -27,6 +27,8 @@ pub struct FoundFile {
 pub enum Holds {
     /// Once its epoch is entered the file is the sink's, for ever.
     Rows,
+    /// Once its epoch is entered the file is the pipeline's, until its sink has merged the rows.
+    Staged,
     /// Once its epoch is entered the file is the pipeline's, as long as a task's state reaches it.
     State,
 }
@@ -51,7 +53,15 @@ pub struct SweepPlan {
 }
 
 /// Decides by the ledger alone what may go; age only decides what is worth condemning.
-pub fn plan_sweep(state: &LedgerState, found: &[FoundFile], now_ms: i64, grace: Duration) -> SweepPlan {
+///
+/// `unapplied` are the writers of the entries that some sink lacks; `None` if that is not known.
+pub fn plan_sweep(
+    state: &LedgerState,
+    unapplied: Option<&BTreeSet<Writer>>,
+    found: &[FoundFile],
+    now_ms: i64,
+    grace: Duration,
+) -> SweepPlan {
     let grace_ms = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
     let reached: BTreeSet<&str> =
         state.tasks.values().flat_map(|task| &task.state).map(|segment| segment.object.as_str()).collect();
@@ -60,7 +70,12 @@ pub fn plan_sweep(state: &LedgerState, found: &[FoundFile], now_ms: i64, grace: 
     for file in found {
         let is_old = now_ms.saturating_sub(file.modified_at_ms) > grace_ms;
         if state.has_entered(file.writer) {
-            if file.holds == Holds::State && is_old && !reached.contains(file.path.as_str()) {
+            let is_needed = match file.holds {
+                Holds::Rows => true,
+                Holds::Staged => unapplied.is_none_or(|unapplied| unapplied.contains(&file.writer)),
+                Holds::State => reached.contains(file.path.as_str()),
+            };
+            if is_old && !is_needed {
                 plan.delete.push(file.clone());
             }
         } else if state.is_condemned(file.writer) {
@@ -94,12 +109,23 @@ impl Ledger {
     /// Removes the files that no entry reaches and none ever will. The sweep's entry comes first, deletion
     /// after it; a crash in between leaves the rest to the next sweep.
     ///
-    /// `writer` is a pair of its own, as for any proposal.
-    pub async fn sweep_files(&self, writer: Writer, files: &dyn PipelineFiles) -> Result<Swept, LedgerError> {
+    /// `writer` is a pair of its own, as for any proposal; `marks` are as for
+    /// [`sweep_entries`](Self::sweep_entries).
+    pub async fn sweep_files(
+        &self,
+        writer: Writer,
+        files: &dyn PipelineFiles,
+        marks: &BTreeMap<String, EntryNumber>,
+    ) -> Result<Swept, LedgerError> {
         let found = files.list().await?;
         let grace = self.settings().grace;
         let opened_at_ms = self.clock().now_ms();
-        let condemned = plan_sweep(&*self.refresh().await?, &found, opened_at_ms, grace).condemn;
+        let state = self.refresh().await?;
+        let unapplied = match found.iter().any(|file| file.holds == Holds::Staged) {
+            true => self.unapplied(&state, marks).await?,
+            false => None,
+        };
+        let condemned = plan_sweep(&state, unapplied.as_ref(), &found, opened_at_ms, grace).condemn;
         let mut swept = Swept::default();
         if !condemned.is_empty() {
             let count = condemned.len();
@@ -109,11 +135,30 @@ impl Ledger {
                 swept.condemned = count;
             }
         }
-        for file in plan_sweep(&self.state(), &found, opened_at_ms, grace).delete {
+        // Whoever entered an epoch since then opened it since then: none of its files is old.
+        for file in plan_sweep(&self.state(), unapplied.as_ref(), &found, opened_at_ms, grace).delete {
             files.delete(&file).await?;
             swept.deleted += 1;
         }
         Ok(swept)
+    }
+
+    /// The writers of all entries above the lowest mark; `None` if a sink's mark is not given, or so old that
+    /// entries above it are gone.
+    async fn unapplied(
+        &self,
+        state: &LedgerState,
+        marks: &BTreeMap<String, EntryNumber>,
+    ) -> Result<Option<BTreeSet<Writer>>, LedgerError> {
+        let Some(applied) = applied_by_all(state, marks) else { return Ok(None) };
+        if applied >= state.number {
+            return Ok(Some(BTreeSet::new()));
+        }
+        match self.read(applied + 1..=state.number).await {
+            Ok(entries) => Ok(Some(entries.iter().map(|entry| entry.writer).collect())),
+            Err(LedgerError::Gone { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes old entries that nothing needs, and all snapshots but the newest; returns how many entries.
@@ -129,11 +174,8 @@ impl Ledger {
                 objects.delete_snapshot(number).await?;
             }
         }
-        let mut keep_from = snapshot;
-        for (sink, at) in &state.sinks {
-            let Some(mark) = marks.get(sink) else { return Ok(0) };
-            keep_from = keep_from.min((*mark).max(at.since));
-        }
+        let Some(applied) = applied_by_all(&state, marks) else { return Ok(0) };
+        let keep_from = snapshot.min(applied);
         let grace_ms = i64::try_from(self.settings().grace.as_millis()).unwrap_or(i64::MAX);
         let mut deleted = 0;
         // Ascending, each one gone before the next: what is missing is always a beginning.
@@ -147,4 +189,12 @@ impl Ledger {
         }
         Ok(deleted)
     }
+}
+
+/// The entry up to which no sink lacks anything; `None` if a sink's mark is not given.
+fn applied_by_all(state: &LedgerState, marks: &BTreeMap<String, EntryNumber>) -> Option<EntryNumber> {
+    state
+        .sinks
+        .iter()
+        .try_fold(EntryNumber::MAX, |least, (sink, at)| Some(least.min((*marks.get(sink)?).max(at.since))))
 }

@@ -1,6 +1,6 @@
 //! The ledger on real stores, and what it says when something is wrong with the state location.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -322,12 +322,19 @@ async fn a_sweep_spares_what_is_entered_reached_or_young() {
         file(1, "state/superseded", old, Holds::State),
         file(1, "state/superseded-just-now", old - 1, Holds::State),
         file(2, "bronze/young", old - 1, Holds::Rows),
+        file(1, "silver/staged", old, Holds::Staged),
+        file(1, "silver/staged-just-now", old - 1, Holds::Staged),
         file(3, "bronze/abandoned", old, Holds::Rows),
         file(3, "silver/abandoned", old, Holds::Rows),
     ];
-    let plan = plan_sweep(&ledger.state(), &found, now_ms, grace);
-    assert_eq!(plan.condemn, [Writer { incarnation: WORKER, epoch: 3 }]);
-    assert_eq!(plan.delete, found[2..3]);
+    let entered = BTreeSet::from([Writer { incarnation: WORKER, epoch: 1 }]);
+    for (unapplied, merged) in
+        [(None, &found[..0]), (Some(&entered), &[]), (Some(&BTreeSet::new()), &found[5..6])]
+    {
+        let plan = plan_sweep(&ledger.state(), unapplied, &found, now_ms, grace);
+        assert_eq!(plan.condemn, [Writer { incarnation: WORKER, epoch: 3 }]);
+        assert_eq!(plan.delete, [&found[2..3], merged].concat(), "{unapplied:?}");
+    }
 }
 
 #[test]

@@ -168,7 +168,8 @@ impl Follower<'_> {
         if start >= state.number {
             return Ok(Step::Current);
         }
-        let chunk = match self.gather(start + 1..=state.number).await {
+        let most_rows = self.bounds.rows.min(sink.rows_at_once());
+        let chunk = match self.gather(start + 1..=state.number, most_rows).await {
             Ok(chunk) => chunk,
             // Swept: then the sink holds it, and the mark that was read is old.
             Err(error) if error.is_transient() => return Ok(Step::Again(error.to_string())),
@@ -217,12 +218,16 @@ impl Follower<'_> {
         Ok(mark)
     }
 
-    async fn gather(&self, mut numbers: RangeInclusive<EntryNumber>) -> Result<Chunk, LedgerError> {
+    async fn gather(
+        &self,
+        mut numbers: RangeInclusive<EntryNumber>,
+        most_rows: u64,
+    ) -> Result<Chunk, LedgerError> {
         let mut chunk = Chunk { entries: Vec::new(), to: numbers.start() - 1, bytes: 0, rows: 0 };
         while !numbers.is_empty() {
             let last = (*numbers.end()).min(numbers.start().saturating_add(READ_AHEAD - 1));
             for entry in self.ledger.read(*numbers.start()..=last).await? {
-                if !self.take(&mut chunk, entry) {
+                if !self.take(&mut chunk, entry, most_rows) {
                     return Ok(chunk);
                 }
             }
@@ -232,12 +237,12 @@ impl Follower<'_> {
     }
 
     /// Takes the entry into the chunk, or says that it is for the next one.
-    fn take(&self, chunk: &mut Chunk, entry: Arc<Entry>) -> bool {
+    fn take(&self, chunk: &mut Chunk, entry: Arc<Entry>, most_rows: u64) -> bool {
         let number = entry.number;
         if let Some(part) = part_of(&entry, self.name) {
             let bytes = chunk.bytes + part.files.iter().map(|file| file.size).sum::<u64>();
             let rows = chunk.rows + part.files.iter().map(|file| file.rows).sum::<u64>();
-            let ApplyBounds { entries: most, bytes: most_bytes, rows: most_rows, .. } = *self.bounds;
+            let ApplyBounds { entries: most, bytes: most_bytes, .. } = *self.bounds;
             let is_full = chunk.entries.len() >= most || bytes > most_bytes || rows > most_rows;
             if is_full && !chunk.entries.is_empty() {
                 return false;

@@ -11,6 +11,7 @@ use crate::decode::event_time::EventTimeError;
 use crate::decode::{DecodeError, DecodeSettings, Decoder};
 use crate::plugin::PluginError;
 use crate::schema::RecordSchema;
+use crate::sink::delta::Mode;
 
 pub struct Blueprint {
     pub tree: Arc<LayerTree>,
@@ -24,6 +25,7 @@ pub struct Blueprint {
 
 #[derive(Debug, Clone)]
 pub struct TableSpec {
+    pub mode: Mode,
     pub partition_by: Vec<String>,
     pub file_size: usize,
 }
@@ -67,9 +69,7 @@ impl Blueprint {
             .iter()
             .zip(schemas)
             .zip(&self.tables)
-            .map(|((name, rows), table)| {
-                SinkLayout::new(name, rows, &table.partition_by, event_time, table.file_size)
-            })
+            .map(|((name, rows), table)| SinkLayout::new(name, rows, table, event_time))
             .collect::<Result<Arc<[SinkLayout]>, _>>()?;
         Ok(TaskPlan {
             event_time: self.event_time.clone().filter(|_| !tree.layers.is_empty()),

@@ -5,6 +5,7 @@
 //! | `tree`, `blueprint` | the layers with their plugins, and what they come to under one schema |
 //! | `task` | one partition's records through the tree |
 //! | `event_clock` | a task's event time and watermark |
+//! | `keyed_rows` | rows that a table kept by key cannot take |
 //! | `side_rows` | dead letters and quarantined rows |
 //! | `outputs`, `lane`, `crew` | the threads that own tasks, and the files that they write |
 //! | `intake`, `budget` | the source's thread, and the bound on what is in flight |
@@ -24,6 +25,7 @@ mod crew;
 mod epoch;
 pub mod event_clock;
 mod intake;
+pub mod keyed_rows;
 mod lane;
 mod outputs;
 mod passage;

@@ -2,18 +2,23 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use uuid::Uuid;
 
+use super::blueprint::TableSpec;
 use super::tree::SinkIndex;
 use crate::schema::RecordSchema;
 use crate::sink::delta::{
-    DeltaError, DeltaWriter, EncodedFile, PartitionSettings, Partitioning, WriterSettings,
+    DeltaError, DeltaWriter, EncodedFile, Mode, PartitionSettings, Partitioning, WriterSettings,
 };
 
 /// How rows of one sink are laid out, under one schema version.
 #[derive(Debug, Clone)]
 pub struct SinkLayout {
     pub name: String,
+    /// Of the table.
     pub partitioning: Partitioning,
+    /// Of the files, where they are not yet the table's own: rows that are to be merged are staged.
+    staging: Option<Partitioning>,
     /// The rows that the writer takes; folders derived from them come on top.
     pub rows: SchemaRef,
     /// What the table holds, as an entry says it.
@@ -53,36 +58,52 @@ impl SinkLayout {
     pub fn new(
         name: &str,
         rows: SchemaRef,
-        partition_by: &[String],
+        table: &TableSpec,
         event_time: Option<&str>,
-        file_size: usize,
     ) -> Result<Self, WriteError> {
         let failed = |error| WriteError { sink: name.to_owned(), error };
         let event_time = event_time.filter(|column| rows.index_of(column).is_ok()).map(str::to_owned);
-        let settings = PartitionSettings { by: partition_by.to_vec(), event_time };
+        let settings = PartitionSettings { by: table.partition_by.clone(), event_time };
         let partitioning = Partitioning::new(&rows, &settings).map_err(failed)?;
+        let staging = match &table.mode {
+            Mode::Append => None,
+            Mode::Upsert(key) => {
+                key.check(&rows).map_err(failed)?;
+                Some(Partitioning::staging(&rows).map_err(failed)?)
+            }
+        };
         let held = RecordSchema::from_arrow(partitioning.table_schema())
             .map_err(|error| failed(DeltaError::Schema(error.to_string())))?;
-        Ok(Self { name: name.to_owned(), partitioning, rows, table: held, file_size })
+        Ok(Self {
+            name: name.to_owned(),
+            partitioning,
+            staging,
+            rows,
+            table: held,
+            file_size: table.file_size,
+        })
+    }
+
+    fn writer(&self, incarnation: Uuid, lane: usize) -> DeltaWriter {
+        let settings = WriterSettings {
+            incarnation,
+            thread: lane,
+            file_size: self.file_size,
+            max_partitions: MAX_OPEN_PARTITIONS,
+        };
+        let partitioning = self.staging.as_ref().unwrap_or(&self.partitioning);
+        DeltaWriter::new(settings, self.rows.clone(), partitioning.clone())
     }
 }
 
 impl Outputs {
-    pub fn new(layouts: &[SinkLayout], incarnation: uuid::Uuid, lane: usize) -> Self {
+    pub fn new(layouts: &[SinkLayout], incarnation: Uuid, lane: usize) -> Self {
         let sinks = layouts
             .iter()
-            .map(|layout| {
-                let settings = WriterSettings {
-                    incarnation,
-                    thread: lane,
-                    file_size: layout.file_size,
-                    max_partitions: MAX_OPEN_PARTITIONS,
-                };
-                Output {
-                    name: layout.name.clone(),
-                    rows: layout.rows.clone(),
-                    writer: DeltaWriter::new(settings, layout.rows.clone(), layout.partitioning.clone()),
-                }
+            .map(|layout| Output {
+                name: layout.name.clone(),
+                rows: layout.rows.clone(),
+                writer: layout.writer(incarnation, lane),
             })
             .collect();
         Self { sinks }

@@ -7,6 +7,7 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::kernels::cmp;
 use arrow::datatypes::TimestampMicrosecondType;
 
+use super::keyed_rows;
 use super::outputs::Outputs;
 use super::side_rows::SetAside;
 use super::suspect::Suspect;
@@ -51,7 +52,7 @@ impl Passage<'_> {
             aside.add(&step_counts);
             counts.steps.push(aside);
         }
-        Ok(rows.into_batch())
+        self.set_keyless_rows_aside(layer, rows.into_batch(), counts, out)
     }
 
     fn run_step(
@@ -143,6 +144,36 @@ impl Passage<'_> {
             self.put_aside(&aside, layer.quarantine, out)?;
         }
         Ok(count as u64)
+    }
+
+    /// Takes the rows away that the layer's table could not keep by key, and counts them as a last step does.
+    fn set_keyless_rows_aside(
+        &self,
+        layer: &LayerSpec,
+        rows: RecordBatch,
+        counts: &mut LayerCounts,
+        out: &mut Outputs,
+    ) -> Result<RecordBatch, TaskError> {
+        let Some(keyed) = &layer.keyed else { return Ok(rows) };
+        let rows_in = rows.num_rows() as u64;
+        let checked = keyed.check(rows).map_err(|error| self.failed(error))?;
+        let kept = checked.kept.num_rows() as u64;
+        let mut step = StepCounts { rows_in, kept, ..StepCounts::default() };
+        if let Some(refused) = checked.refused {
+            for rule in &refused.rules {
+                *step.rejected.entry((*rule).to_owned()).or_default() += 1;
+            }
+            let aside = SetAside {
+                layer: &layer.name,
+                step: keyed_rows::STEP,
+                rows: &refused.rows,
+                rules: refused.rules,
+                reasons: &refused.reasons,
+            };
+            self.put_aside(&aside, layer.quarantine, out)?;
+        }
+        counts.steps.push(step);
+        Ok(checked.kept)
     }
 
     /// Into the quarantine where there is one, else to the dead letters: nothing is lost.

@@ -16,6 +16,7 @@ use crate::ledger::entry::{EntryNumber, Writer};
 use crate::ledger::store::StoreError;
 use crate::ledger::sweep::{FoundFile, Holds, PipelineFiles, writer_of};
 use crate::ledger::{Ledger, LedgerError};
+use crate::sink::delta::is_staged;
 
 /// Stands between the place of a table and a path in it; no path holds it.
 const IN_TABLE: &str = "//";
@@ -32,9 +33,10 @@ impl PipelineFiles for Files {
         let mut found = Vec::new();
         for (index, table) in self.tables.iter().enumerate() {
             let prefix = format!("{index}{IN_TABLE}");
-            collect(table, None, Holds::Rows, &prefix, &mut found).await?;
+            let holds = |path: &str| if is_staged(path) { Holds::Staged } else { Holds::Rows };
+            collect(table, None, holds, &prefix, &mut found).await?;
         }
-        collect(&self.state, Some(&Path::from(STATE_FOLDER)), Holds::State, "", &mut found).await?;
+        collect(&self.state, Some(&Path::from(STATE_FOLDER)), |_| Holds::State, "", &mut found).await?;
         Ok(found)
     }
 
@@ -54,7 +56,7 @@ impl PipelineFiles for Files {
 async fn collect(
     store: &Arc<dyn ObjectStore>,
     folder: Option<&Path>,
-    holds: Holds,
+    holds: impl Fn(&str) -> Holds,
     prefix: &str,
     found: &mut Vec<FoundFile>,
 ) -> Result<(), StoreError> {
@@ -63,7 +65,8 @@ async fn collect(
     while let Some(file) = files.try_next().await.map_err(failed)? {
         if let Some(writer) = writer_of(file.location.as_ref()) {
             let path = format!("{prefix}{}", file.location);
-            let modified_at_ms = file.last_modified.timestamp_millis();
+            let (holds, modified_at_ms) =
+                (holds(file.location.as_ref()), file.last_modified.timestamp_millis());
             found.push(FoundFile { path, writer, modified_at_ms, holds });
         }
     }
@@ -88,7 +91,7 @@ async fn try_sweep(
 ) -> Result<(usize, usize, u64), LedgerError> {
     // An incarnation of its own: the worker's proposals count from 1.
     let writer = Writer { incarnation: Uuid::new_v4(), epoch: 1 };
-    let swept = ledger.sweep_files(writer, files).await?;
+    let swept = ledger.sweep_files(writer, files, marks).await?;
     let entries = ledger.sweep_entries(marks).await?;
     Ok((swept.condemned, swept.deleted, entries))
 }
@@ -102,8 +105,8 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::ledger::bucket::BucketEntries;
-    use crate::ledger::entry::Configuration;
-    use crate::ledger::{LedgerSettings, Opening};
+    use crate::ledger::entry::{Body, Configuration, Epoch};
+    use crate::ledger::{Appended, LedgerSettings, Opening, Proposal};
 
     /// Two days from now: everything that is written now is old.
     struct Later;
@@ -121,10 +124,8 @@ mod tests {
         async fn pause(&self, _: Duration) {}
     }
 
-    #[tokio::test]
-    async fn files_of_epochs_that_never_were_entered_go_and_others_stay() {
-        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-        let table: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    /// A ledger with one sink, at its first entry.
+    async fn open(store: &Arc<dyn ObjectStore>) -> Ledger {
         let configuration = Configuration {
             digest: "d".to_owned(),
             layers: BTreeMap::new(),
@@ -139,9 +140,49 @@ mod tests {
             known: None,
         };
         let entries = Arc::new(BucketEntries::new(store.clone(), Path::from("ledger")));
-        let ledger =
-            Ledger::open(entries, Arc::new(Later), LedgerSettings::default(), opening).await.unwrap();
+        Ledger::open(entries, Arc::new(Later), LedgerSettings::default(), opening).await.unwrap()
+    }
 
+    #[tokio::test]
+    async fn staged_files_stay_until_their_rows_are_merged() {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let table: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let ledger = open(&store).await;
+        let files = Files { tables: [table.clone()].into(), state: store.clone() };
+        let mut staged = Vec::new();
+        for epoch in [1, 2] {
+            let writer = Writer { incarnation: Uuid::new_v4(), epoch };
+            let file = Path::from(format!("_staged/{}-{epoch}-0-0.parquet", writer.incarnation));
+            table.put(&file, "rows".into()).await.unwrap();
+            staged.push(file);
+            let body = Body::Epoch(Epoch {
+                configuration: "d".to_owned(),
+                schema_version: 0,
+                proposes_schema: None,
+                tasks: Vec::new(),
+                sinks: BTreeMap::new(),
+                seen: BTreeMap::new(),
+            });
+            let opened_at_ms = Later.now_ms();
+            let appended = ledger.append(Proposal { writer, opened_at_ms, body }).await.unwrap();
+            assert!(matches!(appended, Appended::Entered(_)), "{appended:?}");
+        }
+        let left = async || {
+            let found = table.list(None).try_collect::<Vec<_>>().await.unwrap();
+            staged.iter().map(|file| found.iter().any(|found| found.location == *file)).collect::<Vec<_>>()
+        };
+        for (mark, expected) in [(None, [true, true]), (Some(1), [false, true]), (Some(2), [false, false])] {
+            let marks = mark.map(|mark| ("bronze".to_owned(), mark)).into_iter().collect();
+            sweep(&ledger, &files, &marks).await;
+            assert_eq!(left().await, expected, "{mark:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn files_of_epochs_that_never_were_entered_go_and_others_stay() {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let table: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let ledger = open(&store).await;
         let lost = Uuid::new_v4();
         let orphan = Path::from(format!("date=2026-11-21/{lost}-3-0-0.parquet"));
         let foreign = Path::from("part-00000.parquet");

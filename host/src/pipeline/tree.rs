@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use serde_json::Value;
 
+use super::keyed_rows::{self, KeyedRows};
 use super::side_rows::{
     DEAD_LETTER_SCHEMA, HIDDEN_COLUMNS, POSITION_COLUMNS, QUARANTINE_SCHEMA, utc_microseconds,
 };
@@ -35,6 +36,8 @@ pub struct LayerSpec {
     pub quarantine_late_rows: bool,
     pub sink: SinkIndex,
     pub quarantine: Option<SinkIndex>,
+    /// What each row must have for a table that is kept by key.
+    pub keyed: Option<KeyedRows>,
 }
 
 #[derive(Debug)]
@@ -100,16 +103,18 @@ impl LayerTree {
         schemas
     }
 
-    /// The names of each layer's steps, in order.
+    /// The names of each layer's steps, in order; the check of keys is the last where there is one.
     pub fn step_names(&self) -> BTreeMap<String, Vec<String>> {
-        self.layers
-            .iter()
-            .map(|layer| (layer.name.clone(), layer.steps.iter().map(|step| step.name.clone()).collect()))
-            .collect()
+        self.layers.iter().map(|layer| (layer.name.clone(), layer.step_names())).collect()
     }
 }
 
 impl LayerSpec {
+    fn step_names(&self) -> Vec<String> {
+        let steps = self.steps.iter().map(|step| step.name.clone());
+        steps.chain(self.keyed.iter().map(|_| keyed_rows::STEP.to_owned())).collect()
+    }
+
     /// Whether a column of the rows goes into the layer's table.
     pub fn has_in_table(&self, column: &str) -> bool {
         !HIDDEN_COLUMNS.contains(&column) && (self.positions || !POSITION_COLUMNS.contains(&column))

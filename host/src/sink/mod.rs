@@ -63,6 +63,11 @@ pub trait SinkApplier: Send {
         TableVersion::default()
     }
 
+    /// Rows of entries that one application takes well; a single entry may hold more.
+    fn rows_at_once(&self) -> u64 {
+        u64::MAX
+    }
+
     async fn mark(&mut self) -> Result<SinkMark, SinkError>;
 
     async fn apply(&mut self, entries: &[Arc<Entry>], to: EntryNumber) -> Result<Applied, SinkError>;

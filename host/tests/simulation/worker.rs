@@ -319,14 +319,14 @@ impl Worker {
         let files = FakeFiles(self.shared.clone());
         if self.planted == Planted::EarlySweep {
             let Ok(found) = files.list().await else { return Ok(()) };
-            let plan = plan_sweep(&self.ledger.state(), &found, i64::MAX, Duration::ZERO);
+            let plan = plan_sweep(&self.ledger.state(), None, &found, i64::MAX, Duration::ZERO);
             for file in found.iter().filter(|file| plan.condemn.contains(&file.writer)) {
                 let _ = files.delete(file).await;
             }
             return Ok(());
         }
         let writer = self.next_writer();
-        let swept = self.ledger.sweep_files(writer, &files).await;
+        let swept = self.ledger.sweep_files(writer, &files, &self.marks()).await;
         if let Ok(swept) = &swept {
             self.shared.world().tally.condemned += swept.condemned as u64;
         }
@@ -334,8 +334,11 @@ impl Worker {
     }
 
     async fn sweep_entries(&mut self) -> Result<(), Restart> {
-        let marks = self.seen.iter().map(|(sink, seen)| (sink.clone(), seen.mark)).collect();
-        check(&self.shared, self.ledger.sweep_entries(&marks).await.map(drop))
+        check(&self.shared, self.ledger.sweep_entries(&self.marks()).await.map(drop))
+    }
+
+    fn marks(&self) -> BTreeMap<String, EntryNumber> {
+        self.seen.iter().map(|(sink, seen)| (sink.clone(), seen.mark)).collect()
     }
 
     async fn reconfigure(&mut self) -> Result<(), Restart> {

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use chrono::Utc;
-use deltalake_core::kernel::{Action, Add, CommitInfo, Transaction};
-use serde_json::{Value, json};
+use deltalake_core::kernel::{Action, Add, CommitInfo, Remove, Transaction};
+use serde_json::{Map, Value, json};
 
+use super::changes::Operation;
+use super::files::ActiveFile;
 use super::{DeltaSettings, application_id};
 use crate::ledger::entry::{DataFile, Entry, EntryNumber, SinkEntry};
 
@@ -30,32 +32,45 @@ pub(super) fn add(file: &DataFile) -> Action {
     })
 }
 
+pub(super) fn remove(path: &str, file: &ActiveFile, partition_columns: &[String]) -> Action {
+    let partition_values = partition_columns.iter().cloned().zip(file.partition.iter().cloned());
+    Action::Remove(Remove {
+        path: path.to_owned(),
+        data_change: true,
+        deletion_timestamp: Some(Utc::now().timestamp_millis()),
+        extended_file_metadata: Some(true),
+        partition_values: Some(partition_values.collect()),
+        size: Some(i64::try_from(file.size).unwrap_or(i64::MAX)),
+        ..Remove::default()
+    })
+}
+
 /// What an application of entries says of itself.
 pub(super) fn application_info(
     settings: &DeltaSettings,
     read_version: u64,
     parts: &[(&Entry, &SinkEntry)],
     to: EntryNumber,
+    operation: &Operation,
     changes_schema: bool,
 ) -> Action {
-    let files = parts.iter().flat_map(|(_, part)| &part.files);
-    let (count, rows) = files.fold((0u64, 0u64), |(count, rows), file| (count + 1, rows + file.rows));
     let mut info = provenance(settings, parts);
-    info.insert(
-        "operationMetrics".to_owned(),
-        json!({"numAddedFiles": count.to_string(), "numOutputRows": rows.to_string()}),
-    );
-    let parameters = [
-        ("outputMode", "Append".to_owned()),
+    let metrics: Map<String, Value> = operation
+        .metrics
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.to_string().into()))
+        .collect();
+    info.insert("operationMetrics".to_owned(), metrics.into());
+    let parameters = operation.parameters.iter().map(|(name, value)| (*name, value.clone())).chain([
         ("queryId", application_id(&settings.pipeline, &settings.sink)),
         ("epochId", to.to_string()),
-    ];
+    ]);
     Action::CommitInfo(CommitInfo {
         timestamp: Some(Utc::now().timestamp_millis()),
-        operation: Some("STREAMING UPDATE".to_owned()),
-        operation_parameters: Some(parameters.map(|(key, value)| (key.to_owned(), value.into())).into()),
+        operation: Some(operation.name.to_owned()),
+        operation_parameters: Some(parameters.map(|(key, value)| (key.to_owned(), value.into())).collect()),
         read_version: Some(read_version),
-        is_blind_append: Some(!changes_schema),
+        is_blind_append: Some(operation.is_blind_append && !changes_schema),
         engine_info: Some(ENGINE.to_owned()),
         info,
         ..CommitInfo::default()

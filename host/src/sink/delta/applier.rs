@@ -4,32 +4,43 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::Utc;
-use deltalake_core::kernel::{Action, Metadata, MetadataExt, StructType};
+use deltalake_core::kernel::{Action, MetadataExt, StructType};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
+use super::changes::Changes;
 use super::guard::Guard;
 use super::log::{Commit, News, Put, State, TableLog};
 use super::opening::{Opening, check_opened};
+use super::row_key::Mode;
 use super::schema::{delta_schema, grow, table_type};
-use super::{DeltaSettings, DeltaStorage, Partitioning, actions, application_id};
+use super::upsert::{self, Upsert};
+use super::{DeltaSettings, DeltaStorage, Partitioning, actions, append, application_id};
 use crate::crash;
 use crate::ledger::entry::{Body, DataFile, Entry, EntryNumber, SinkEntry, SinkRecord, TableVersion};
 use crate::sink::{Applied, SinkApplier, SinkError, SinkMark};
 
 const CHECKS_AT_ONCE: usize = 16;
 
-/// Applies entries to a Delta table: all files of a call, the schema that they need and the mark in one commit.
+/// Applies entries to a Delta table: what all entries of a call change, the schema that it needs and the mark in
+/// one commit.
 pub struct DeltaApplier {
     settings: DeltaSettings,
     log: TableLog,
     files: Arc<dyn ObjectStore>,
     guard: Guard,
+    way: Way,
     /// The newest layout of rows that entries of this sink may have.
     rows: StructType,
     state: State,
     checkpoint_considered: u64,
+}
+
+/// How entries become changes of the table's files.
+enum Way {
+    Append,
+    Upsert(Upsert),
 }
 
 impl DeltaApplier {
@@ -41,6 +52,13 @@ impl DeltaApplier {
         partitioning: &Partitioning,
     ) -> Result<Self, SinkError> {
         let log = TableLog::new(storage, application_id(&settings.pipeline, &settings.sink));
+        let (log, way) = match &settings.mode {
+            Mode::Append => (log, Way::Append),
+            Mode::Upsert(key) => {
+                let way = Upsert::new(&settings, key.clone(), partitioning.clone(), storage.table_store());
+                (log.following_files(key.columns.clone()), Way::Upsert(way))
+            }
+        };
         let partition_by = partitioning.columns().map(str::to_owned).collect();
         let guard = Guard::new(log.location(), &settings, partition_by);
         let rows =
@@ -53,6 +71,7 @@ impl DeltaApplier {
             settings,
             log,
             guard,
+            way,
             rows,
             state,
         })
@@ -117,11 +136,11 @@ impl DeltaApplier {
                 "file `{}` of entry {number} has {} bytes, and was written with {}; restore it from a copy",
                 file.path, meta.size, file.size
             )),
-            Err(object_store::Error::NotFound { .. }) => self.guard.refuse(&format!(
-                "file `{}` of entry {number} is gone before the entry was applied, most likely by a VACUUM with a shorter retention than the entry's age; restore it from a copy, or skip the rows by giving the sink another name",
-                file.path
-            )),
-            Err(error) => Err(SinkError::Unavailable(format!("{}: looking for `{}`: {error}", self.guard.location, file.path))),
+            Err(object_store::Error::NotFound { .. }) => self.guard.gone(number, &file.path),
+            Err(error) => Err(SinkError::Unavailable(format!(
+                "{}: looking for `{}`: {error}",
+                self.guard.location, file.path
+            ))),
         }
     }
 
@@ -138,6 +157,37 @@ impl DeltaApplier {
                 .or_else(|error| self.guard.refuse(&format!("the schema of entry {number}: {error}")))?;
         }
         Ok(rows)
+    }
+
+    /// What is to be committed, and what it makes of our state.
+    fn commit(
+        &self,
+        parts: &[(&Entry, &SinkEntry)],
+        changes: &Changes,
+        table: &StructType,
+        to: EntryNumber,
+    ) -> Result<(Commit, Vec<Action>), SinkError> {
+        let State { version, metadata, .. } = &self.state;
+        let mut commit = Commit {
+            version: version + 1,
+            mark: i64::try_from(to).ok(),
+            files: changes.in_log(),
+            ..Commit::default()
+        };
+        // A mark alone changes nothing that readers see, so it changes no schema either.
+        if !changes.added.is_empty() && *table != self.guard.schema_of(metadata)? {
+            let metadata = metadata.clone().with_schema(table);
+            commit.metadata = Some(metadata.or_else(|error| self.guard.refuse(&error.to_string()))?);
+        }
+        let (operation, changes_schema) = (&changes.operation, commit.metadata.is_some());
+        let info = actions::application_info(&self.settings, *version, parts, to, operation, changes_schema);
+        let mut actions = vec![info];
+        actions.extend(commit.metadata.clone().map(Action::Metadata));
+        let columns = metadata.partition_columns();
+        actions.extend(changes.removed.iter().map(|(path, file)| actions::remove(path, file, columns)));
+        actions.extend(changes.added.iter().map(actions::add));
+        actions.push(actions::txn(&self.settings, to));
+        Ok((commit, actions))
     }
 
     async fn checkpoint_if_due(&mut self) {
@@ -172,6 +222,13 @@ impl SinkApplier for DeltaApplier {
         TableVersion { id: Some(self.state.metadata.id().to_owned()), version: Some(self.state.version) }
     }
 
+    fn rows_at_once(&self) -> u64 {
+        match self.way {
+            Way::Append => u64::MAX,
+            Way::Upsert(_) => upsert::ROWS_AT_ONCE,
+        }
+    }
+
     async fn mark(&mut self) -> Result<SinkMark, SinkError> {
         self.refresh().await?;
         if let Some(record) = &self.settings.record {
@@ -189,39 +246,27 @@ impl SinkApplier for DeltaApplier {
             .iter()
             .filter_map(|entry| Some((entry.as_ref(), part(entry, &self.settings.sink)?)))
             .collect();
-        for (entry, part) in &parts {
-            self.guard.check_partitions(entry.number, &part.files)?;
-        }
         self.check_files(&parts).await?;
         let rows = self.newest_rows(&parts)?;
-        let version = self.state.version + 1;
-        let mut commit = Commit { version, ..Commit::default() };
-        let mut actions = Vec::new();
-        // A mark alone changes nothing that readers see, so it changes no schema either.
-        if parts.iter().any(|(_, part)| !part.files.is_empty()) {
-            let grown = self.guard.grown(&self.state.metadata, &rows)?;
-            if grown != self.guard.schema_of(&self.state.metadata)? {
-                let metadata = with_schema(&self.guard, self.state.metadata.clone(), &grown)?;
-                commit.metadata = Some(metadata.clone());
-                actions.push(Action::Metadata(metadata));
-            }
-        }
-        let changes_schema = commit.metadata.is_some();
-        actions.insert(
-            0,
-            actions::application_info(&self.settings, self.state.version, &parts, to, changes_schema),
-        );
-        actions.extend(parts.iter().flat_map(|(_, part)| &part.files).map(actions::add));
-        actions.push(actions::txn(&self.settings, to));
-        commit.mark = i64::try_from(to).ok();
-        match self.log.put(version, &actions).await? {
+        let table = match parts.iter().any(|(_, part)| !part.files.is_empty()) {
+            true => self.guard.grown(&self.state.metadata, &rows)?,
+            false => self.guard.schema_of(&self.state.metadata)?,
+        };
+        let changes = match &self.way {
+            Way::Append => append::changes(&self.guard, &parts)?,
+            Way::Upsert(upsert) => upsert.changes(&self.guard, &self.state, &parts, &table).await?,
+        };
+        let (commit, actions) = self.commit(&parts, &changes, &table, to)?;
+        crash::sink_point("before_commit", &self.settings.sink);
+        match self.log.put(commit.version, &actions).await? {
             Put::Taken => Ok(Applied::Busy),
             Put::Committed => {
-                self.state.take(commit);
-                self.rows = rows;
+                crash::sink_point("after_commit", &self.settings.sink);
                 // If this fails, the next look at the log finds out.
-                let tip = self.log.tip(version).await.unwrap_or_default();
+                let tip = self.log.tip(commit.version).await.unwrap_or_default();
+                self.state.take(commit);
                 self.state.set_tip(tip);
+                self.rows = rows;
                 self.checkpoint_if_due().await;
                 Ok(Applied::Done)
             }
@@ -234,8 +279,4 @@ fn part<'a>(entry: &'a Entry, sink: &str) -> Option<&'a SinkEntry> {
         Body::Epoch(epoch) => epoch.sinks.get(sink),
         Body::Genesis(_) | Body::Configure(_) | Body::Sweep(_) => None,
     }
-}
-
-fn with_schema(guard: &Guard, metadata: Metadata, schema: &StructType) -> Result<Metadata, SinkError> {
-    metadata.with_schema(schema).or_else(|error| guard.refuse(&error.to_string()))
 }

@@ -4,6 +4,8 @@ use deltalake_core::kernel::{Metadata, Protocol, StructType};
 use uuid::Uuid;
 
 use super::log::{Commit, State, ledger_of, operation_of};
+use super::partition::is_staged;
+use super::row_key::Mode;
 use super::schema::grow;
 use super::{DeltaSettings, ledger_property};
 use crate::ledger::entry::{DataFile, EntryNumber, SinkRecord};
@@ -35,6 +37,9 @@ const UNWRITABLE: [(&str, &str); 6] = [
     ("delta.enableIcebergCompatV2", "false"),
     ("delta.randomizeFilePrefixes", "false"),
 ];
+/// Properties that forbid to take rows out, or ask for more than that, of whoever merges.
+const UNMERGEABLE: [&str; 3] =
+    ["delta.appendOnly", "delta.enableChangeDataFeed", "delta.enableDeletionVectors"];
 /// Marks in a column's metadata that ask each writer to compute or check its values.
 const UNWRITABLE_COLUMNS: [&str; 4] = [
     "delta.invariants",
@@ -51,6 +56,8 @@ pub(super) struct Guard {
     pub ledger: Uuid,
     pub accept_version: Option<u64>,
     pub partition_by: Vec<String>,
+    /// Whether the sink takes rows out of the table, too.
+    merges: bool,
 }
 
 impl Guard {
@@ -62,6 +69,7 @@ impl Guard {
             ledger: settings.ledger,
             accept_version: settings.accept_version,
             partition_by,
+            merges: settings.mode != Mode::Append,
         }
     }
 
@@ -96,6 +104,14 @@ impl Guard {
                     "the table has `{property}`, which this sink does not write; switch it off, or write to another table"
                 ));
             }
+        }
+        let is_on = |property: &&&str| {
+            properties.get(**property).is_some_and(|value| !value.eq_ignore_ascii_case("false"))
+        };
+        if let Some(property) = UNMERGEABLE.iter().filter(|_| self.merges).find(is_on) {
+            return self.refuse(&format!(
+                "the table has `{property}`, with which `mode: upsert` cannot merge; run `ALTER TABLE ... SET TBLPROPERTIES ('{property}' = 'false')`, or write to another table"
+            ));
         }
         if let Some(constraint) = properties.keys().find(|key| key.starts_with("delta.constraints.")) {
             return self.refuse(&format!(
@@ -145,6 +161,23 @@ impl Guard {
                 file.path, self.partition_by
             )),
         }
+    }
+
+    /// Files lie where the sink's mode had them, which may have changed since.
+    pub fn other_mode<T>(&self, number: EntryNumber, path: &str) -> Result<T, SinkError> {
+        self.refuse(&format!(
+            "file `{path}` of entry {number} was written for another `mode` of the sink; let the pipeline apply all entries before `mode` is changed"
+        ))
+    }
+
+    pub fn gone<T>(&self, number: EntryNumber, path: &str) -> Result<T, SinkError> {
+        let by = match is_staged(path) {
+            true => "though VACUUM passes over its folder: somebody removed it",
+            false => "most likely by a VACUUM with a shorter retention than the entry's age",
+        };
+        self.refuse(&format!(
+            "file `{path}` of entry {number} is gone before the entry was applied, {by}; restore it from a copy, or skip the rows by giving the sink another name"
+        ))
     }
 
     pub fn schema_of(&self, metadata: &Metadata) -> Result<StructType, SinkError> {

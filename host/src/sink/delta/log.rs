@@ -3,17 +3,24 @@
 //! The state is loaded in full only when the table is opened, or when its log no longer goes on from where
 //! we were. A commit is one put-if-absent of the next version; it is never retried here.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use delta_kernel::Snapshot;
 use deltalake_core::kernel::transaction::TransactionError;
-use deltalake_core::kernel::{Action, Metadata, Protocol, Transaction};
+use deltalake_core::kernel::{
+    Action, Add, Metadata, Protocol, Remove, Snapshot as FileSnapshot, Transaction,
+};
 use deltalake_core::logstore::{CommitOrBytes, LogStoreRef, commit_uri_from_version};
+use futures::TryStreamExt;
 use object_store::{ObjectMeta, ObjectStoreExt};
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::DeltaStorage;
+use super::files::{ActiveFiles, AddedFile, FileChanges};
 use crate::sink::SinkError;
 
 /// A table as of one version, as far as commits need it.
@@ -24,6 +31,8 @@ pub(super) struct State {
     pub metadata: Metadata,
     /// The `txn` version under our application id.
     pub mark: Option<i64>,
+    /// What the table consists of, if the log follows it.
+    pub files: Option<Arc<ActiveFiles>>,
     /// The object that holds the commit of `version`: another one there means another table.
     tip: Option<ObjectMeta>,
 }
@@ -39,22 +48,28 @@ pub(super) struct Commit {
     pub info: Option<Value>,
     /// Whether it takes rows out of the table.
     pub removes_rows: bool,
+    /// Empty unless the log follows files.
+    pub files: FileChanges,
 }
 
 /// A line of a commit. Actions that do not concern us, known or not, are passed over.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+struct Line<'a> {
+    /// Files are only read into where the log follows them: they are most of what commits say.
+    #[serde(borrow)]
+    add: Option<&'a RawValue>,
     protocol: Option<Protocol>,
     meta_data: Option<Metadata>,
     txn: Option<Transaction>,
-    remove: Option<Remove>,
+    #[serde(borrow)]
+    remove: Option<&'a RawValue>,
     commit_info: Option<Value>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Remove {
+struct Removal {
     #[serde(default = "removes_rows")]
     data_change: bool,
 }
@@ -82,11 +97,18 @@ pub(super) enum News {
 pub(super) struct TableLog {
     log_store: LogStoreRef,
     application: String,
+    /// The columns whose bounds are kept of each file; `None` if files are not followed.
+    bounded: Option<Vec<String>>,
 }
 
 impl TableLog {
     pub fn new(storage: &DeltaStorage, application: String) -> Self {
-        Self { log_store: storage.log_store.clone(), application }
+        Self { log_store: storage.log_store.clone(), application, bounded: None }
+    }
+
+    /// Follows the table's files too, with the bounds of `columns` in each.
+    pub fn following_files(self, columns: Vec<String>) -> Self {
+        Self { bounded: Some(columns), ..self }
     }
 
     pub async fn exists(&self) -> Result<bool, SinkError> {
@@ -108,14 +130,29 @@ impl TableLog {
                 protocol: configuration.protocol().clone(),
                 metadata: configuration.metadata().clone(),
                 mark: snapshot.get_app_id_version(&application, engine.as_ref())?,
+                files: None,
                 tip: None,
             })
         };
         let loaded =
             tokio::task::spawn_blocking(load).await.map_err(|error| self.unavailable("loading", &error))?;
         let mut state = loaded.map_err(|error| self.unavailable("loading the table", &error))?;
+        state.files = self.files(&state).await?;
         state.tip = self.tip(state.version).await?;
         Ok(state)
+    }
+
+    /// The files of `state`, read from the log in full.
+    async fn files(&self, state: &State) -> Result<Option<Arc<ActiveFiles>>, SinkError> {
+        let Some(bounded) = &self.bounded else { return Ok(None) };
+        let failed = |error| self.unavailable("reading the table's files", &error);
+        let snapshot = FileSnapshot::try_new(&*self.log_store, Some(state.version)).await.map_err(failed)?;
+        let mut files = ActiveFiles::new(bounded, state.metadata.partition_columns());
+        let mut views = snapshot.file_views(&*self.log_store, None);
+        while let Some(view) = views.try_next().await.map_err(failed)? {
+            files.take(FileChanges { removed: Vec::new(), added: vec![AddedFile::from(&view)] });
+        }
+        Ok(Some(Arc::new(files)))
     }
 
     /// All commits after `state`. They are not yet part of it: see [`State::take`].
@@ -196,17 +233,28 @@ impl TableLog {
 
     fn parse(&self, version: u64, bytes: &[u8]) -> Result<Commit, SinkError> {
         let mut commit = Commit { version, ..Commit::default() };
-        for line in serde_json::Deserializer::from_slice(bytes).into_iter::<Line>() {
-            let line = line.map_err(|error| {
-                SinkError::Refused(format!(
-                    "{}: commit {version} cannot be read ({error}); restore `_delta_log/{version:020}.json` from a copy",
-                    self.location()
-                ))
-            })?;
+        let unreadable = |error| {
+            SinkError::Refused(format!(
+                "{}: commit {version} cannot be read ({error}); restore `_delta_log/{version:020}.json` from a copy",
+                self.location()
+            ))
+        };
+        for line in serde_json::Deserializer::from_slice(bytes).into_iter::<Line<'_>>() {
+            let line = line.map_err(unreadable)?;
             commit.protocol = line.protocol.or(commit.protocol);
             commit.metadata = line.meta_data.or(commit.metadata);
             commit.info = line.commit_info.or(commit.info);
-            commit.removes_rows |= line.remove.is_some_and(|remove| remove.data_change);
+            if let Some(remove) = line.remove {
+                let removal: Removal = serde_json::from_str(remove.get()).map_err(unreadable)?;
+                commit.removes_rows |= removal.data_change;
+            }
+            if self.bounded.is_some() {
+                let added = line.add.map(|add| serde_json::from_str::<Add>(add.get()));
+                commit.files.added.extend(added.transpose().map_err(unreadable)?.map(AddedFile::from));
+                let removed = line.remove.map(|remove| serde_json::from_str::<Remove>(remove.get()));
+                let removed = removed.transpose().map_err(unreadable)?;
+                commit.files.removed.extend(removed.map(|remove| remove.path));
+            }
             if let Some(txn) = line.txn.filter(|txn| txn.app_id == self.application) {
                 commit.mark = Some(txn.version);
             }
@@ -235,6 +283,9 @@ impl State {
             self.metadata = metadata;
         }
         self.mark = commit.mark.or(self.mark);
+        if let Some(files) = &mut self.files {
+            Arc::make_mut(files).take(commit.files);
+        }
     }
 
     pub fn has_tip(&self) -> bool {

@@ -7,28 +7,36 @@
 //! | `stats` | the `stats` of an `add` action, from a Parquet footer |
 //! | `writer` | rows to Parquet files in memory |
 //! | `upload` | files to their place in the table's folder, durably |
+//! | `row_key` | how rows enter a table: appended, or kept by a key |
 //! | `log` | the table's log: state by increments, commits by put-if-absent, checkpoints |
+//! | `files` | the files that the table consists of, where a sink must know them |
 //! | `guard` | what a table must be, and what others may do to it, for entries to be applied |
 //! | `opening` | the table created, adopted or taken up |
-//! | `actions` | what a commit consists of |
+//! | `changes`, `actions` | what a commit consists of |
+//! | `append`, `upsert` | ledger entries to changes of the table's files |
 //! | `applier` | ledger entries to commits |
 //! | `inspect`, `positions` | a table as `sluicebox tables` and the audit see it |
 //!
 //! Commits do not go through delta-rs's `CommitBuilder`: it retries on its own judgement, and holds the
 //! table's whole list of files. The log here holds only what a commit is decided on, so that the cost
-//! of a commit depends neither on the length of the log nor on the size of the table.
+//! of a commit depends neither on the length of the log nor, where rows are appended, on the size of the table.
 
 mod actions;
+mod append;
 mod applier;
+mod changes;
+mod files;
 mod guard;
 mod inspect;
 mod log;
 mod opening;
 mod partition;
 mod positions;
+mod row_key;
 mod schema;
 mod stats;
 mod upload;
+mod upsert;
 mod writer;
 
 #[cfg(test)]
@@ -43,14 +51,14 @@ use uuid::Uuid;
 
 pub use self::applier::DeltaApplier;
 pub use self::inspect::{ActiveFile, TableView, inspect, ledger_of_mark};
-pub use self::partition::{PartitionSettings, Partitioning};
+pub use self::partition::{PartitionSettings, Partitioning, is_staged};
 pub use self::positions::positions;
+pub use self::row_key::{Mode, RowKey};
 pub use self::schema::delta_schema;
 pub use self::upload::upload;
 pub use self::writer::{DeltaWriter, EncodedFile, WriterSettings};
 
 use crate::ledger::entry::{EntryNumber, PluginReference, SinkRecord};
-use crate::sink::SinkError;
 
 /// What can be wrong with rows, schemas or settings before anything is committed.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +93,9 @@ pub struct DeltaSettings {
     /// Where the ledger is, and the entry at which this sink starts if the table does not know it yet.
     pub ledger: Uuid,
     pub start: EntryNumber,
+    pub mode: Mode,
+    /// Bytes at which a file is closed that a merge writes.
+    pub file_size: usize,
     /// Named in each commit.
     pub plugins: Vec<PluginReference>,
     /// What the ledger last recorded of the table, if anything: a table that was there is not created again.
@@ -105,6 +116,8 @@ impl DeltaSettings {
             location,
             ledger,
             start,
+            mode: Mode::Append,
+            file_size: 128 << 20,
             plugins: Vec::new(),
             record: None,
             accept_version: None,
@@ -145,11 +158,4 @@ impl DeltaStorage {
     pub fn table_store(&self) -> Arc<dyn ObjectStore> {
         self.log_store.object_store(None)
     }
-}
-
-/// Only appending is built: a table kept by key needs a merge of its own.
-pub fn refuse_upsert(sink: &str) -> SinkError {
-    SinkError::Refused(format!(
-        "sink `{sink}`: `mode: upsert` is not available for Delta tables yet; use `mode: append` and keep the latest row of each key when reading"
-    ))
 }

@@ -12,6 +12,9 @@ use arrow::row::{RowConverter, SortField};
 use super::DeltaError;
 use super::schema::delta_schema;
 
+/// Where files lie that no table refers to until they are merged into it. A name that begins with `_` is hidden
+/// from VACUUM and from whoever lists a table's folder.
+const STAGING: &str = "_staged/";
 const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
 /// A folder's name only helps people; the value itself is in the log. File systems end names at 255 bytes.
 const LONGEST_FOLDER: usize = 120;
@@ -33,6 +36,8 @@ pub(super) type Values = Vec<Option<String>>;
 /// [`PartitionSettings`] bound to the schema of rows.
 #[derive(Debug, Clone)]
 pub struct Partitioning {
+    /// What every path begins with.
+    root: &'static str,
     /// The rows' own columns that go into the files, by position, as they are written.
     in_file: Vec<usize>,
     file_schema: SchemaRef,
@@ -72,9 +77,7 @@ impl Partitioning {
             columns.push(PartitionColumn { name: name.clone(), source });
         }
         let in_file: Vec<usize> = (0..written.fields().len())
-            .filter(|&index| {
-                !columns.iter().any(|column| matches!(column.source, Source::Column(i) if i == index))
-            })
+            .filter(|&index| !columns.iter().any(|column| column.is(index)))
             .collect();
         if in_file.is_empty() {
             return Err(DeltaError::Schema(
@@ -82,7 +85,47 @@ impl Partitioning {
             ));
         }
         let file_schema = Arc::new(written.project(&in_file)?);
-        Ok(Self { in_file, file_schema, table_schema: Arc::new(Schema::new(table_fields)), columns })
+        let table_schema = Arc::new(Schema::new(table_fields));
+        Ok(Self { root: "", in_file, file_schema, table_schema, columns })
+    }
+
+    /// Files of rows that wait to be merged: in a folder of their own, with all columns, not partitioned.
+    pub fn staging(rows: &Schema) -> Result<Self, DeltaError> {
+        Ok(Self { root: STAGING, ..Self::new(rows, &PartitionSettings::default())? })
+    }
+
+    /// The same folders for rows that are laid out as the table is, however the table came by its columns.
+    /// `table` is its whole schema; the rows have all of it but what is derived.
+    pub(super) fn of_table(&self, table: &Schema) -> Result<Self, DeltaError> {
+        let rows = self.rows_of(table);
+        let place = |source: usize| -> Result<usize, DeltaError> {
+            Ok(rows.index_of(self.table_schema.field(source).name())?)
+        };
+        let columns = self.columns.iter().map(|column| {
+            let source = match column.source {
+                Source::Column(index) => Source::Column(place(index)?),
+                Source::Date(index) => Source::Date(place(index)?),
+                Source::Hour(index) => Source::Hour(place(index)?),
+            };
+            Ok(PartitionColumn { name: column.name.clone(), source })
+        });
+        let columns = columns.collect::<Result<Vec<_>, DeltaError>>()?;
+        let in_file: Vec<usize> = (0..rows.fields().len())
+            .filter(|&index| !columns.iter().any(|column| column.is(index)))
+            .collect();
+        let file_schema = Arc::new(rows.project(&in_file)?);
+        Ok(Self { root: self.root, in_file, file_schema, table_schema: Arc::new(table.clone()), columns })
+    }
+
+    /// The columns of `table` that rows have themselves.
+    pub(super) fn rows_of(&self, table: &Schema) -> Schema {
+        let is_derived = |name: &str| {
+            self.columns
+                .iter()
+                .any(|column| column.name == name && !matches!(column.source, Source::Column(_)))
+        };
+        let fields = table.fields().iter().filter(|field| !is_derived(field.name()));
+        Schema::new(fields.cloned().collect::<Vec<_>>())
     }
 
     pub fn columns(&self) -> impl Iterator<Item = &str> {
@@ -141,9 +184,9 @@ impl Partitioning {
             .collect()
     }
 
-    /// The folder of a partition, with a closing slash; empty for a table without partitions.
+    /// The folder of a partition, with a closing slash; empty for the table's own.
     pub(super) fn folder(&self, values: &Values) -> String {
-        let mut folder = String::new();
+        let mut folder = self.root.to_owned();
         for (column, value) in self.columns.iter().zip(values) {
             escape(&mut folder, &column.name);
             folder.push('=');
@@ -158,6 +201,11 @@ impl Partitioning {
         }
         folder
     }
+}
+
+/// Whether a file's path says that it waits to be merged.
+pub fn is_staged(path: &str) -> bool {
+    path.starts_with(STAGING)
 }
 
 fn source(written: &Schema, name: &str, event_time: Option<&str>) -> Result<Source, DeltaError> {
@@ -196,6 +244,10 @@ fn source(written: &Schema, name: &str, event_time: Option<&str>) -> Result<Sour
 }
 
 impl PartitionColumn {
+    fn is(&self, index: usize) -> bool {
+        matches!(self.source, Source::Column(column) if column == index)
+    }
+
     fn keys(&self, rows: &RecordBatch) -> Result<ArrayRef, DeltaError> {
         match self.source {
             Source::Column(index) => match rows.column(index).data_type() {

@@ -55,6 +55,8 @@ pub struct DeltaWriter {
     partitioning: Partitioning,
     open: BTreeMap<Values, ArrowWriter<Vec<u8>>>,
     closed: Vec<Closed>,
+    /// Files that were named since the last time that everything was handed over.
+    named: usize,
     /// Leaf columns whose values are mostly distinct, and the file from which they get a dictionary again.
     without_dictionary: HashMap<ColumnPath, u64>,
     files: u64,
@@ -70,8 +72,8 @@ struct Closed {
 impl DeltaWriter {
     /// `rows` is the schema that `partitioning` was made for.
     pub fn new(settings: WriterSettings, rows: SchemaRef, partitioning: Partitioning) -> Self {
-        let (open, closed, without_dictionary) = Default::default();
-        Self { settings, rows, partitioning, open, closed, without_dictionary, files: 0 }
+        let (open, closed, named, without_dictionary) = Default::default();
+        Self { settings, rows, partitioning, open, closed, named, without_dictionary, files: 0 }
     }
 
     /// Encodes the rows. After an error the epoch's rows are incomplete: drop the epoch and the writer.
@@ -81,15 +83,36 @@ impl DeltaWriter {
             return Err(DeltaError::OtherRows(what));
         }
         for (partition, rows) in self.partitioning.split(batch)? {
-            let rows = self.as_written(&rows)?;
-            let mut from = 0;
-            while from < rows.num_rows() {
-                let length = ROWS_AT_ONCE.min(rows.num_rows() - from);
-                self.append(&partition, &rows.slice(from, length))?;
-                from += length;
-            }
+            self.write_to(&partition, &rows)?;
         }
         Ok(())
+    }
+
+    /// Encodes rows of one partition, without its columns.
+    pub(super) fn write_to(&mut self, partition: &Values, rows: &RecordBatch) -> Result<(), DeltaError> {
+        let rows = self.as_written(rows)?;
+        let mut from = 0;
+        while from < rows.num_rows() {
+            let length = ROWS_AT_ONCE.min(rows.num_rows() - from);
+            self.append(partition, &rows.slice(from, length))?;
+            from += length;
+        }
+        Ok(())
+    }
+
+    /// Closes the open file that holds the most, but not that of `spared`. Says whether there was one.
+    pub(super) fn close_largest(&mut self, spared: &Values) -> Result<bool, DeltaError> {
+        let others = self.open.iter().filter(|(partition, _)| *partition != spared);
+        let largest = others.max_by_key(|(_, file)| file.bytes_written() + file.in_progress_size());
+        let Some(partition) = largest.map(|(partition, _)| partition.clone()) else { return Ok(false) };
+        if let Some(file) = self.open.remove(&partition) {
+            self.close(partition, file)?;
+        }
+        Ok(true)
+    }
+
+    pub(super) fn open_files(&self) -> usize {
+        self.open.len()
     }
 
     /// Bytes that the writer holds on to: closed files, and what the open ones have encoded so far.
@@ -100,11 +123,27 @@ impl DeltaWriter {
 
     /// Hands over everything that was written since the last time, and starts anew.
     pub fn finish(&mut self, epoch: u64) -> Result<Vec<EncodedFile>, DeltaError> {
+        let WriterSettings { incarnation, thread, .. } = &self.settings;
+        let stem = format!("{incarnation}-{epoch}-{thread}");
+        self.close_all()?;
+        let files = self.take_closed(&stem);
+        self.named = 0;
+        Ok(files)
+    }
+
+    pub(super) fn close_all(&mut self) -> Result<(), DeltaError> {
         while let Some((partition, file)) = self.open.pop_first() {
             self.close(partition, file)?;
         }
+        Ok(())
+    }
+
+    /// Hands over the files that are closed.
+    pub(super) fn take_closed(&mut self, stem: &str) -> Vec<EncodedFile> {
         let closed = std::mem::take(&mut self.closed);
-        Ok(closed.into_iter().enumerate().map(|(number, file)| self.name(file, epoch, number)).collect())
+        let numbers = self.named..;
+        self.named += closed.len();
+        numbers.zip(closed).map(|(number, file)| self.name(file, stem, number)).collect()
     }
 
     fn as_written(&self, rows: &RecordBatch) -> Result<RecordBatch, DeltaError> {
@@ -172,13 +211,12 @@ impl DeltaWriter {
         Ok(())
     }
 
-    fn name(&self, file: Closed, epoch: u64, number: usize) -> EncodedFile {
-        let WriterSettings { incarnation, thread, .. } = &self.settings;
+    fn name(&self, file: Closed, stem: &str, number: usize) -> EncodedFile {
         let folder = self.partitioning.folder(&file.partition);
         let columns = self.partitioning.columns().map(str::to_owned);
         EncodedFile {
             file: DataFile {
-                path: format!("{folder}{incarnation}-{epoch}-{thread}-{number}.parquet"),
+                path: format!("{folder}{stem}-{number}.parquet"),
                 size: file.bytes.len() as u64,
                 rows: file.rows,
                 modified_at_ms: 0,

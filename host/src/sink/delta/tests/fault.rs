@@ -1,4 +1,4 @@
-//! A store whose next write of a chosen kind fails, before or after it took effect.
+//! A store whose next write of a chosen kind fails, before or after it took effect, and that knows what was read.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -21,14 +21,25 @@ pub(super) enum Fault {
 
 #[derive(Debug)]
 pub(super) struct FaultyStore {
-    store: DurableLocal,
+    store: Arc<dyn ObjectStore>,
     /// Which writes fail, by the end of their path.
     next: Mutex<Option<(&'static str, Fault)>>,
+    /// The files that were read.
+    read: Mutex<Vec<String>>,
 }
 
 impl FaultyStore {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { store: DurableLocal::new(), next: Mutex::new(None) })
+        Self::over(Arc::new(DurableLocal::new()))
+    }
+
+    pub(super) fn over(store: Arc<dyn ObjectStore>) -> Arc<Self> {
+        Arc::new(Self { store, next: Mutex::new(None), read: Mutex::default() })
+    }
+
+    /// The paths that were read since the last time.
+    pub(super) fn take_read(&self) -> Vec<String> {
+        std::mem::take(&mut *self.read.lock().expect("not poisoned"))
     }
 
     pub(super) fn fail_next(&self, path_ends_with: &'static str, fault: Fault) {
@@ -80,6 +91,7 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.read.lock().expect("not poisoned").push(location.to_string());
         self.store.get_opts(location, options).await
     }
 

@@ -4,6 +4,9 @@ mod commits;
 mod fault;
 mod rows;
 mod traps;
+mod upsert_model;
+mod upsert_traps;
+mod upserts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,10 +22,10 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    DeltaApplier, DeltaSettings, DeltaStorage, DeltaWriter, PartitionSettings, Partitioning, TableView,
-    WriterSettings, application_id, inspect, upload,
+    DeltaApplier, DeltaSettings, DeltaStorage, DeltaWriter, Mode, PartitionSettings, Partitioning, RowKey,
+    TableView, WriterSettings, application_id, inspect, upload,
 };
-use crate::ledger::entry::{Body, Entry, EntryNumber, Epoch, SinkEntry, Writer};
+use crate::ledger::entry::{Body, DataFile, Entry, EntryNumber, Epoch, SinkEntry, Writer};
 use crate::schema::RecordSchema;
 use crate::sink::SinkError;
 use crate::storage::DurableLocal;
@@ -35,6 +38,9 @@ struct Place {
     folder: TempDir,
     store: Arc<dyn ObjectStore>,
     ledger: Uuid,
+    /// The rows that appliers open the table for.
+    rows: SchemaRef,
+    mode: Mode,
     partition_by: Vec<String>,
     checkpoint_interval: u64,
 }
@@ -46,7 +52,15 @@ impl Place {
 
     fn with_store(store: Arc<dyn ObjectStore>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self { folder, store, ledger: Uuid::new_v4(), partition_by: Vec::new(), checkpoint_interval: 100 }
+        Self {
+            folder,
+            store,
+            ledger: Uuid::new_v4(),
+            rows: schema(),
+            mode: Mode::Append,
+            partition_by: Vec::new(),
+            checkpoint_interval: 100,
+        }
     }
 
     fn url(&self) -> Url {
@@ -59,7 +73,7 @@ impl Place {
 
     fn settings(&self) -> DeltaSettings {
         let settings = DeltaSettings::new(PIPELINE, SINK, self.url(), self.ledger, 3);
-        DeltaSettings { checkpoint_interval: self.checkpoint_interval, ..settings }
+        DeltaSettings { checkpoint_interval: self.checkpoint_interval, mode: self.mode.clone(), ..settings }
     }
 
     fn partitioning(&self, rows: &Schema) -> Partitioning {
@@ -72,25 +86,34 @@ impl Place {
     }
 
     async fn open_with(&self, settings: DeltaSettings) -> Result<DeltaApplier, SinkError> {
-        DeltaApplier::open(settings, &self.storage(), &self.partitioning(&schema())).await
+        DeltaApplier::open(settings, &self.storage(), &self.partitioning(&self.rows)).await
     }
 
     /// An entry whose files are in place.
     async fn entry(&self, number: EntryNumber, rows: &RecordBatch) -> Arc<Entry> {
         let writer = Writer { incarnation: Uuid::new_v4(), epoch: number };
+        let files = self.files(writer, 0, rows).await;
+        let schema = (rows.schema() != self.rows)
+            .then(|| RecordSchema::from_arrow(rows.schema_ref()).expect("a schema"));
+        self.entry_of(number, writer, SinkEntry { files, schema })
+    }
+
+    /// Files of one thread, in place.
+    async fn files(&self, writer: Writer, thread: usize, rows: &RecordBatch) -> Vec<DataFile> {
         let settings = WriterSettings {
             incarnation: writer.incarnation,
-            thread: 0,
+            thread,
             file_size: 1 << 20,
             max_partitions: 100,
         };
-        let mut files = DeltaWriter::new(settings, rows.schema(), self.partitioning(rows.schema_ref()));
+        let partitioning = match &self.mode {
+            Mode::Append => self.partitioning(rows.schema_ref()),
+            Mode::Upsert(_) => Partitioning::staging(rows.schema_ref()).expect("a partitioning"),
+        };
+        let mut files = DeltaWriter::new(settings, rows.schema(), partitioning);
         files.write(rows).expect("rows are written");
-        let files = files.finish(number).expect("files are finished");
-        let files = upload(&self.storage().table_store(), files).await.expect("files are uploaded");
-        let schema = (rows.schema() != schema())
-            .then(|| RecordSchema::from_arrow(rows.schema_ref()).expect("a schema"));
-        self.entry_of(number, writer, SinkEntry { files, schema })
+        let files = files.finish(writer.epoch).expect("files are finished");
+        upload(&self.storage().table_store(), files).await.expect("files are uploaded")
     }
 
     fn entry_of(&self, number: EntryNumber, writer: Writer, part: SinkEntry) -> Arc<Entry> {
