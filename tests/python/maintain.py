@@ -1,11 +1,13 @@
-"""What people do to a table beside its pipeline: compact it, or remove at once what no version refers to.
+"""What people do to a table beside its pipeline: compact it, remove at once what no version refers to, or append
+all its rows once more.
 
-Usage: maintain.py LAKE TABLE compact|vacuum
+Usage: maintain.py LAKE TABLE compact|vacuum|double
 """
 
 import sys
 from pathlib import Path
 
+import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
@@ -26,9 +28,15 @@ def vacuum(path: str) -> str:
     return f"{len(removed)} files removed"
 
 
+def double(path: str) -> str:
+    rows = pl.read_delta(path)
+    rows.write_delta(path, mode="append")
+    return f"{len(rows)} rows appended"
+
+
 def main() -> None:
     lake, table, what = sys.argv[1:]
-    print({"compact": compact, "vacuum": vacuum}[what](str(Path(lake) / table)))
+    print({"compact": compact, "vacuum": vacuum, "double": double}[what](str(Path(lake) / table)))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,11 @@ pub fn vacuum(lake: &Path, table: &str) -> Result<()> {
     run("maintain.py", &[lake, Path::new(table), Path::new("vacuum")])
 }
 
+/// Appends all rows of a table once more.
+pub fn double(lake: &Path, table: &str) -> Result<()> {
+    run("maintain.py", &[lake, Path::new(table), Path::new("double")])
+}
+
 fn run(script: &str, arguments: &[&Path]) -> Result<()> {
     let python = interpreter()?;
     let output = Command::new(&python).arg(Path::new(SCRIPTS).join(script)).args(arguments).output();

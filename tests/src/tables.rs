@@ -49,6 +49,10 @@ impl Table {
         Ok(Some(Self { version: snapshot.version() as u64, files }))
     }
 
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
     pub fn rows(&self) -> Result<u64> {
         let mut rows = 0;
         self.scan(|batch| {

@@ -2,11 +2,12 @@
 
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use iot_sensors::feed::Feed;
 use sluicebox_tests::broker::Broker;
 use sluicebox_tests::load::mixed_stream;
 use sluicebox_tests::pipeline::{Pipeline, Settings};
+use sluicebox_tests::python;
 
 const PARTITIONS: usize = 2;
 const RECORDS: u64 = 2_000;
@@ -78,5 +79,36 @@ fn a_renamed_file_and_other_sinks_go_on_without_loss() -> Result<()> {
     assert_eq!(pipeline.rows("again")?, pipeline.rows("bronze")? - before - added);
 
     pipeline.verify(&stream, &ends)?;
+    pipeline.close()
+}
+
+/// The audit finds a file that is gone, one that is not whole, a table that is gone, and rows that are there twice,
+/// each by its name; with everything as it was, it finds nothing.
+#[test]
+fn the_audit_finds_what_was_taken_away_or_added() -> Result<()> {
+    let broker = Broker::shared()?;
+    let stream = mixed_stream(13, RECORDS as i64);
+    let (topic, _) = broker.topic_with("audit-traps", PARTITIONS, &stream, RECORDS)?;
+    let pipeline = Pipeline::new("audit-traps", broker, &topic, Settings::default())?;
+    pipeline.catch_up("worker")?;
+    let fault =
+        || Ok::<_, anyhow::Error>(pipeline.audit().err().context("the audit finds a fault")?.to_string());
+
+    let file = pipeline.table("silver")?.files().first().context("silver has files")?.clone();
+    let bytes = fs::read(&file)?;
+    fs::remove_file(&file)?;
+    assert!(fault()?.contains("is gone"));
+    fs::write(&file, &bytes[..100])?;
+    assert!(fault()?.contains("has 100 bytes of"));
+    fs::write(&file, &bytes)?;
+
+    let (table, away) = (pipeline.lake().join("silver_quarantine"), pipeline.lake().join("../away"));
+    fs::rename(&table, &away)?;
+    assert!(fault()?.contains("silver.quarantine: the table is gone"));
+    fs::rename(&away, &table)?;
+    pipeline.audit()?;
+
+    python::double(&pipeline.lake(), "silver")?;
+    assert!(fault()?.contains("come twice"));
     pipeline.close()
 }

@@ -305,8 +305,8 @@ impl Default for StepLimits {
 pub struct DeltaSink {
     /// The table: a path relative to this file, or a URL.
     pub delta: String,
-    /// Columns of the rows, or `date` and `hour`, which are derived from the event time (from the
-    /// record's timestamp where there is none).
+    /// Columns of the rows, or `date` and `hour`, which are derived from the event time (null where a row has
+    /// none), or from the record's timestamp in a pipeline without `event_time`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partition_by: Vec<String>,
     /// A data file is closed at about this size. With `mode: upsert` a file is rewritten as a whole for any row of it.

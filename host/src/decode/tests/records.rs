@@ -81,14 +81,14 @@ fn every_mismatch_says_why_and_is_rescued_as_written() {
         ("map<utf8, int64>", "\"x\"", "v is a string"),
     ] {
         let payload = format!("{{\"v\": {value}}}");
-        for policy in [Policy::Merge, Policy::Strict] {
-            let found = reason(policy, &[("v", data_type)], &payload);
-            assert!(found.starts_with(why), "{payload}: {found}");
+        let found = reason(Policy::Strict, &[("v", data_type)], &payload);
+        assert!(found.starts_with(why), "{payload}: {found}");
+        for policy in [Policy::Merge, Policy::Rescue] {
+            let found = decode(policy, &[("v", data_type)], &[&payload]);
+            let text = found.batch.column(1).as_string::<i32>().value(0);
+            assert_eq!(text, format!("{{\"v\":{value}}}"));
+            assert!(found.batch.column(0).is_null(0));
         }
-        let found = decode(Policy::Rescue, &[("v", data_type)], &[&payload]);
-        let text = found.batch.column(1).as_string::<i32>().value(0);
-        assert_eq!(text, format!("{{\"v\":{value}}}"));
-        assert!(found.batch.column(0).is_null(0));
     }
 }
 
@@ -104,7 +104,6 @@ fn paths_lead_to_what_was_rescued() {
     });
     assert_eq!(row(Policy::Rescue, &columns, payload), expected);
     assert_eq!(reason(Policy::Strict, &columns, payload), "unknown field x");
-    assert_eq!(reason(Policy::Merge, &columns, payload), "a.l[1].n is a string, the column is int64");
 }
 
 #[test]

@@ -1,0 +1,69 @@
+//! `sluicebox ledger audit`: does what the ledger says agree with itself and with the tables?
+//!
+//! | module | what must hold |
+//! |---|---|
+//! | `entries` | the sums of each task balance, and its ranges adjoin |
+//! | `sinks` | each mark is explained, and the table has the files of the entries up to it |
+//! | `files` | every file that is listed is there, whole |
+//! | `positions` | no row without a record, and none twice |
+
+mod entries;
+mod files;
+mod positions;
+mod sinks;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use self::sinks::AuditedSink;
+use super::{assemble, ledger, print};
+use crate::config;
+use crate::ledger::entry::Body;
+use crate::progress::Accounting;
+use crate::sink::delta;
+
+pub async fn audit(file: &Path) -> Result<ExitCode> {
+    let pipeline = config::load(file)?;
+    let ledger = ledger::open_existing(&pipeline).await?;
+    let state = ledger.refresh().await?;
+    let oldest = ledger.oldest().await?;
+    let entries = ledger.read(oldest..=state.number).await?;
+    let mut findings = entries::audit(&entries, &state);
+    for (sink, storage) in assemble::sinks_in_order(&pipeline).zip(assemble::table_storages(&pipeline)?) {
+        let table = delta::inspect(&storage, &pipeline.pipeline.id, &sink.name, 0).await?;
+        let key = assemble::row_key_of(&pipeline, &sink.name);
+        let audited = AuditedSink { name: &sink.name, key: key.as_ref(), entries: &entries, state: &state };
+        let (line, found) = audited.audit(table.as_ref());
+        print(&line);
+        findings.extend(found);
+        let Some((table, mark)) = table.as_ref().and_then(|table| Some((table, table.mark.as_ref()?.number)))
+        else {
+            continue;
+        };
+        let store = storage.table_store();
+        let broken_files = files::audit(&sink.name, &*store, table, &entries, mark).await?;
+        // What is not whole cannot be read; a table kept by key has rows of other positions.
+        if broken_files.is_empty() && audited.key.is_none() {
+            let found = positions::audit(&sink.name, &storage, table, &entries, &state, oldest, mark).await?;
+            findings.extend(found);
+        }
+        findings.extend(broken_files);
+    }
+    let mut total = Accounting::default();
+    for entry in &entries {
+        if let Body::Epoch(epoch) = &entry.body {
+            epoch.tasks.iter().for_each(|task| total.add(&task.accounting));
+        }
+    }
+    print(&format!(
+        "entries {oldest}..={}: {} records accounted for, {} offsets lost",
+        state.number, total.records, total.lost
+    ));
+    for finding in &findings {
+        print(&format!("FAULT: {finding}"));
+    }
+    print(if findings.is_empty() { "the audit found no fault" } else { "the audit found faults" });
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
