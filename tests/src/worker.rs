@@ -118,6 +118,14 @@ impl Worker {
         Ok(())
     }
 
+    /// [`stop`](Self::stop), for a worker that was to catch up and has not yet: its exit code says so.
+    pub fn stop_short(mut self) -> Result<String> {
+        self.signal(libc::SIGTERM)?;
+        let status = self.wait()?;
+        ensure!(status.code() == Some(3), "worker {} ended with {status}:\n{}", self.name, self.log_tail());
+        Ok(self.last_line.take().unwrap_or_default())
+    }
+
     /// `kill -9`.
     pub fn kill(mut self) -> Result<()> {
         ensure!(self.child.try_wait()?.is_none(), "worker {} had ended:\n{}", self.name, self.log_tail());

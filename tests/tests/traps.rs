@@ -112,3 +112,22 @@ fn the_audit_finds_what_was_taken_away_or_added() -> Result<()> {
     assert!(fault()?.contains("come twice"));
     pipeline.close()
 }
+
+/// Who schedules `--until-caught-up` and stops it must not take that for success: the exit code and the last line say
+/// that it fell short. What was read by then is in the tables.
+#[test]
+fn a_run_that_was_stopped_before_it_had_caught_up_says_so() -> Result<()> {
+    let broker = Broker::shared()?;
+    let stream = mixed_stream(14, RECORDS as i64);
+    let (topic, ends) = broker.topic_with("stopped", PARTITIONS, &stream, 20 * RECORDS)?;
+    let settings = Settings { batch_rows: 25, epoch_ms: 100, epoch_rows: 50 };
+    let pipeline = Pipeline::new("stopped", broker, &topic, settings)?;
+    let worker = pipeline.worker("worker")?.until_caught_up().start()?;
+    pipeline.wait_for_commit_after("bronze", None)?;
+    let last_line = worker.stop_short()?;
+    assert!(last_line.starts_with("stopped before it had caught up: "), "{last_line}");
+    pipeline.rewrite(|file| file.replace("${EPOCH_ROWS}", "1000000").replace("${BATCH_ROWS}", "8192"))?;
+    pipeline.catch_up("worker")?;
+    pipeline.verify(&stream, &ends)?;
+    pipeline.close()
+}

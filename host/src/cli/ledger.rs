@@ -23,13 +23,14 @@ pub async fn show(file: &Path, last: u64) -> Result<ExitCode> {
     for entry in ledger.read(first..=state.number).await? {
         show_entry(&entry);
     }
+    print("sinks (entries without rows for a sink leave its mark where it is):");
     for (sink, storage) in assemble::sinks_in_order(&pipeline).zip(assemble::table_storages(&pipeline)?) {
         let table = delta::inspect(&storage, &pipeline.pipeline.id, &sink.name, 0).await?;
         let applied = match table.and_then(|table| table.mark.map(|mark| (table.version, mark.number))) {
-            Some((version, mark)) => format!("applied up to entry {mark}, table version {version}"),
+            Some((version, mark)) => format!("mark {mark}, table version {version}"),
             None => "nothing applied yet".to_owned(),
         };
-        print(&format!("sink {}: {applied}", sink.name));
+        print(&format!("    {}: {applied}", sink.name));
     }
     Ok(ExitCode::SUCCESS)
 }

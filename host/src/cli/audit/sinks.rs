@@ -47,7 +47,7 @@ impl AuditedSink<'_> {
             None => self.audit_appended(table, &applied, &unapplied, &mut findings),
             Some(key) => self.audit_merged(table, key, &applied, &mut findings),
         };
-        (format!("{name}: version {}, applied up to entry {}, {line}", table.version, mark.number), findings)
+        (format!("{name}: version {}, mark {}, {line}", table.version, mark.number), findings)
     }
 
     fn audit_no_table(&self) -> (String, Vec<String>) {

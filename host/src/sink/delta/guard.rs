@@ -298,6 +298,6 @@ impl Guard {
     }
 
     pub fn refuse<T>(&self, what: &str) -> Result<T, SinkError> {
-        Err(SinkError::Refused(format!("sink `{}` ({}): {what}", self.sink, self.location)))
+        Err(SinkError::Refused(format!("{}: {what}", self.location)))
     }
 }

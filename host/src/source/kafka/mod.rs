@@ -66,6 +66,8 @@ pub struct KafkaSource {
     out_of_range: BTreeSet<TopicPartition>,
     /// The ids of the topics, when they were first looked at.
     topic_ids: HashMap<Arc<str>, String>,
+    /// Who is asked about topics.
+    asked_broker: Option<i32>,
     ready: VecDeque<SourceEvent>,
     paused: bool,
     received_at: Instant,
@@ -81,6 +83,7 @@ impl KafkaSource {
             open: HashMap::new(),
             out_of_range: BTreeSet::new(),
             topic_ids: HashMap::new(),
+            asked_broker: None,
             ready: VecDeque::new(),
             paused: false,
             received_at: Instant::now(),

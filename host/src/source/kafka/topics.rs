@@ -21,12 +21,13 @@ impl KafkaSource {
     /// The topics of the source, as they are now. Fails if one of them is not the one that it was when
     /// this source first asked.
     pub fn topics(&mut self) -> Result<Vec<Topic>, SourceError> {
-        let topics = self
-            .settings
-            .topics
-            .iter()
-            .map(|topic| describe(&self.consumer, &self.settings, topic))
-            .collect::<Result<Vec<_>, _>>()?;
+        let broker = self.asked_broker()?;
+        let topics = self.settings.topics.iter();
+        let topics = topics.map(|topic| describe(&self.consumer, &self.settings, topic, broker));
+        let topics = topics.collect::<Result<Vec<_>, _>>();
+        // It may be the broker that is gone.
+        self.asked_broker = self.asked_broker.filter(|_| topics.is_ok());
+        let topics = topics?;
         for topic in &topics {
             let Some(id) = &topic.id else { continue };
             let first = self.topic_ids.entry(topic.name.clone()).or_insert_with(|| id.clone());
@@ -40,21 +41,37 @@ impl KafkaSource {
         }
         Ok(topics)
     }
+
+    /// Any broker that answers. Left alone librdkafka asks the controller, of which it may never learn.
+    fn asked_broker(&mut self) -> Result<i32, SourceError> {
+        if let Some(broker) = self.asked_broker {
+            return Ok(broker);
+        }
+        let topic = self.settings.topics.first().map(String::as_str);
+        let metadata = self.consumer.fetch_metadata(topic, TIMEOUT);
+        let metadata = metadata.map_err(|error| unreachable(&self.settings, error.to_string()))?;
+        Ok(*self.asked_broker.insert(metadata.orig_broker_id()))
+    }
+}
+
+fn unreachable(settings: &KafkaSettings, reason: String) -> SourceError {
+    SourceError::Unreachable { brokers: settings.brokers.clone(), reason }
 }
 
 fn describe(
     consumer: &BaseConsumer<GroupContext>,
     settings: &KafkaSettings,
     topic: &str,
+    broker: i32,
 ) -> Result<Topic, SourceError> {
-    let unreachable = |reason: String| SourceError::Unreachable { brokers: settings.brokers.clone(), reason };
-    let answer = ask(consumer, topic).map_err(|code| unreachable(format!("topic `{topic}`: {code}")))?;
+    let failed = |code: RDKafkaErrorCode| unreachable(settings, format!("topic `{topic}`: {code}"));
+    let answer = ask(consumer, topic, broker).map_err(failed)?;
     match answer.error {
         None => Ok(Topic { name: topic.into(), id: answer.id, partitions: answer.partitions }),
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
             Err(SourceError::NoTopic { topic: topic.to_owned(), brokers: settings.brokers.clone() })
         }
-        Some(code) => Err(unreachable(format!("topic `{topic}`: {code}"))),
+        Some(code) => Err(failed(code)),
     }
 }
 
@@ -65,7 +82,7 @@ struct Answer {
 }
 
 /// The one request that rdkafka has no safe form of.
-fn ask(consumer: &BaseConsumer<GroupContext>, topic: &str) -> Result<Answer, RDKafkaErrorCode> {
+fn ask(consumer: &BaseConsumer<GroupContext>, topic: &str, broker: i32) -> Result<Answer, RDKafkaErrorCode> {
     let client = consumer.client().native_ptr();
     let name = CString::new(topic).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
     // SAFETY: the client is alive throughout, for `consumer` is borrowed. What `new` functions return is
@@ -86,6 +103,7 @@ fn ask(consumer: &BaseConsumer<GroupContext>, topic: &str) -> Result<Answer, RDK
         )?;
         let milliseconds = TIMEOUT.as_millis() as i32;
         native::rd_kafka_AdminOptions_set_request_timeout(options.as_ptr(), milliseconds, ptr::null_mut(), 0);
+        native::rd_kafka_AdminOptions_set_broker(options.as_ptr(), broker, ptr::null_mut(), 0);
         let queue = Owned::new(native::rd_kafka_queue_new(client), native::rd_kafka_queue_destroy)?;
         native::rd_kafka_DescribeTopics(client, topics.as_ptr(), options.as_ptr(), queue.as_ptr());
         let event = Owned::new(
