@@ -287,6 +287,9 @@ impl Worker {
                     }
                 }
             }
+            if self.epoch.full {
+                self.close_epoch().await?;
+            }
         }
         self.leave().await?;
         self.summary.elapsed = started.elapsed();
@@ -316,25 +319,19 @@ impl Worker {
             return Ok(());
         }
         match report.event {
-            LaneEvent::Full if self.in_flight.is_some() => {
+            LaneEvent::Full => {
                 self.epoch.full = true;
                 Ok(())
             }
             LaneEvent::SchemaChange(schema) => self.change_schema(schema).await,
-            LaneEvent::Full | LaneEvent::Failed => self.close_epoch().await,
+            LaneEvent::Failed => self.close_epoch().await,
         }
     }
 
     /// What became of the epoch that was being entered.
     async fn on_entered(&mut self, entered: Result<Appended, EpochError>) -> Result<(), WorkerError> {
         match entered {
-            Ok(Appended::Entered(entry)) => {
-                self.note_entry(&entry)?;
-                if std::mem::take(&mut self.epoch.full) {
-                    self.close_epoch().await?;
-                }
-                Ok(())
-            }
+            Ok(Appended::Entered(entry)) => self.note_entry(&entry),
             Ok(Appended::Lost(Verdict::ConfigurationMoved { in_force })) => {
                 Err(WorkerError::OtherConfiguration { in_force })
             }
@@ -359,7 +356,7 @@ impl Worker {
         }
     }
 
-    /// Waits for the epoch that is being entered, if there is one.
+    /// Waits for the epoch that is being entered, if there is one. Afterwards none is.
     async fn settle(&mut self) -> Result<(), WorkerError> {
         if self.in_flight.is_some() {
             let entered = finished(&mut self.in_flight).await;

@@ -92,6 +92,7 @@ impl Worker {
         proposes_schema: Option<RecordSchema>,
     ) -> Result<Option<EpochCut>, WorkerError> {
         self.epoch.number += 1;
+        self.epoch.full = false;
         let lanes = match self.crew.cut(self.epoch.number).await {
             Ok(lanes) => lanes,
             Err(error) => return self.suspect(error).await.map(|()| None),
