@@ -19,7 +19,7 @@ const SECONDS: u64 = 30;
 
 /// The tables lie behind a line that lets through a tenth of what the worker could write. Once it has filled
 /// what it may hold, its resident size stays: the most in the second half is the most in the first, but for a
-/// tenth. What it prints are the figures.
+/// quarter. What it prints are the figures.
 #[test]
 fn a_slow_sink_grows_nothing() -> Result<()> {
     let seconds = std::env::var("SLUICEBOX_SOAK_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
@@ -45,7 +45,7 @@ fn a_slow_sink_grows_nothing() -> Result<()> {
     eprintln!("resident: {} MiB, then {} MiB; {last_line}", most[0] >> 20, most[1] >> 20);
     let records: u64 = last_line.split(' ').nth(1).unwrap_or_default().parse()?;
     ensure!(records * 4 < RECORDS * 3, "the line was not slow enough to test anything: {last_line}");
-    ensure!(most[1] <= most[0] + most[0] / 10, "the worker grows: {most:?}");
+    ensure!(most[1] <= most[0] + most[0] / 4, "the worker grows: {most:?}");
     pipeline.audit()?;
     pipeline.close()
 }
