@@ -21,6 +21,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use tempfile::TempDir;
 
+use crate::security::Security;
+
 /// Names an external broker (`host:port`) that is used instead of a fresh one.
 const EXTERNAL: &str = "SLUICEBOX_TEST_KAFKA";
 /// The folder of Apache Kafka's jars; `cargo xtask test` sets it.
@@ -40,16 +42,19 @@ impl Broker {
     /// The one broker of this test process. It stops when the process ends, however that happens.
     pub fn shared() -> Result<&'static Self> {
         static SHARED: OnceLock<Result<Broker>> = OnceLock::new();
-        SHARED.get_or_init(Self::start).as_ref().map_err(|error| anyhow!("no Kafka broker: {error:#}"))
+        SHARED
+            .get_or_init(|| Self::start(None))
+            .as_ref()
+            .map_err(|error| anyhow!("no Kafka broker: {error:#}"))
     }
 
-    fn start() -> Result<Self> {
+    fn start(security: Option<&Security>) -> Result<Self> {
         if let Ok(bootstrap_servers) = std::env::var(EXTERNAL) {
             return Ok(Self { bootstrap_servers, min_session_timeout_ms: 6000, process: None });
         }
         let libs = std::env::var(LIBS)
             .with_context(|| format!("neither {EXTERNAL} nor {LIBS} is set: run `cargo xtask test`"))?;
-        let process = Process::start(Path::new(&libs))?;
+        let process = Process::start(Path::new(&libs), security)?;
         let broker = Self {
             bootstrap_servers: format!("127.0.0.1:{}", process.port),
             min_session_timeout_ms: 2000,
@@ -64,7 +69,15 @@ impl Broker {
         if std::env::var_os(EXTERNAL).is_some() {
             return Ok(None);
         }
-        Self::start().map(Some)
+        Self::start(None).map(Some)
+    }
+
+    /// A broker that can be reached by TLS with a password too; `None` where all tests use somebody else's.
+    pub fn secured(security: &Security) -> Result<Option<Self>> {
+        if std::env::var_os(EXTERNAL).is_some() {
+            return Ok(None);
+        }
+        Self::start(Some(security)).map(Some)
     }
 
     /// `kill -9`. Returns when nobody listens any more.
@@ -248,11 +261,12 @@ rm -rf "$2"
 "#;
 
 impl Process {
-    fn start(libs: &Path) -> Result<Self> {
+    fn start(libs: &Path, security: Option<&Security>) -> Result<Self> {
         let dir = TempDir::with_prefix("sluicebox-kafka-")?;
         let (port, controller_port) = free_ports()?;
         let properties = dir.path().join("server.properties");
-        fs::write(&properties, server_properties(port, controller_port, &dir.path().join("data")))?;
+        let data = dir.path().join("data");
+        fs::write(&properties, server_properties(port, controller_port, &data, security))?;
 
         let format = Command::new("java")
             .args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
@@ -301,12 +315,13 @@ fn free_ports() -> Result<(u16, u16)> {
     Ok((one.local_addr()?.port(), other.local_addr()?.port()))
 }
 
-fn server_properties(port: u16, controller_port: u16, data: &Path) -> String {
+fn server_properties(port: u16, controller_port: u16, data: &Path, security: Option<&Security>) -> String {
+    let listener = security.map(|security| format!(",SASL_SSL://127.0.0.1:{}", security.port));
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{}
 controller.listener.names=CONTROLLER
 log.dirs={}
 offsets.topic.replication.factor=1
@@ -317,8 +332,10 @@ transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 auto.create.topics.enable=false
-",
-        data.display()
+{}",
+        listener.unwrap_or_default(),
+        data.display(),
+        security.map(Security::properties).unwrap_or_default()
     )
 }
 

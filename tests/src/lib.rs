@@ -9,6 +9,7 @@ pub mod numbers;
 pub mod oracle;
 pub mod pipeline;
 pub mod python;
+pub mod security;
 pub mod tables;
 pub mod throttle;
 pub mod worker;

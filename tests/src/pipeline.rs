@@ -174,6 +174,11 @@ impl Pipeline {
         Ok(tally)
     }
 
+    /// Where the pipeline file lies.
+    pub fn folder(&self) -> &Path {
+        &self.path
+    }
+
     /// What `sluicebox check` prints, if it passes.
     pub fn check(&self) -> Result<String> {
         let checked = self.command(["check"])?.output()?;
