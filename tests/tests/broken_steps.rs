@@ -96,6 +96,20 @@ fn check(pipeline: &Pipeline) -> Result<()> {
     Ok(())
 }
 
+/// More records that break a step than `failures.max_share` allows stop the pipeline instead of hiding a plugin that
+/// is broken. What was set aside by then is in the dead letters.
+#[test]
+fn too_large_a_share_of_broken_records_stops_the_pipeline() -> Result<()> {
+    let broker = Broker::shared()?;
+    let topic = topic(broker, "broken-share")?;
+    let pipeline = pipeline("broken-share", broker, &topic, "traps-on-id", "dead_letter")?;
+    pipeline.rewrite(|file| file + "failures: { max_share: 0.001, min_rows: 100 }\n")?;
+    let log = pipeline.worker("worker")?.until_caught_up().start()?.expect_failure()?;
+    assert!(log.contains("layer `gold`, step `count`") && log.contains("`failures.max_share`"), "{log}");
+    pipeline.audit()?;
+    pipeline.close()
+}
+
 /// With `on_error: stop` the first break stops the pipeline, and a step that breaks whatever the rows are
 /// stops it too, after a search that found no culprit. Nothing is entered that the step did not do.
 #[test]

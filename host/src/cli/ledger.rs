@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{assemble, print};
 use crate::config::{self, Loaded};
 use crate::ledger::Ledger;
-use crate::ledger::entry::{Body, Entry, Epoch};
+use crate::ledger::entry::{Body, Configuration, Entry, Epoch, PluginReference};
 use crate::sink::delta;
 
 pub async fn show(file: &Path, last: u64) -> Result<ExitCode> {
@@ -57,14 +57,22 @@ fn show_entry(entry: &Arc<Entry>) {
     match &entry.body {
         Body::Genesis(genesis) => {
             print(&format!("{head}: genesis, configuration {}", short(&genesis.configuration.digest)));
+            show_plugins(&genesis.configuration);
         }
-        Body::Configure(change) => print(&format!(
-            "{head}: configuration {} replaces {}",
-            short(&change.configuration.digest),
-            short(&change.replaces)
-        )),
+        Body::Configure(change) => {
+            let (next, before) = (short(&change.configuration.digest), short(&change.replaces));
+            print(&format!("{head}: configuration {next} replaces {before}"));
+            show_plugins(&change.configuration);
+        }
         Body::Sweep(sweep) => print(&format!("{head}: sweep, {} epochs condemned", sweep.condemned.len())),
         Body::Epoch(epoch) => show_epoch(&head, epoch),
+    }
+}
+
+fn show_plugins(configuration: &Configuration) {
+    for plugin in &configuration.plugins {
+        let PluginReference { layer, step, name, version, digest } = plugin;
+        print(&format!("    {layer}.{step}: {name} {version}, sha256 {digest}"));
     }
 }
 

@@ -13,6 +13,7 @@ use crate::pipeline::epoch::EpochCut;
 use crate::pipeline::lane::LaneError;
 use crate::pipeline::summary::Summary;
 use crate::pipeline::suspect::Suspect;
+use crate::pipeline::tree::LayerTree;
 use crate::schema::{RecordSchema, type_name};
 
 impl Worker {
@@ -154,18 +155,24 @@ impl Worker {
         crash::point("before_offset_commit");
         self.intake.commit(positions);
         crash::point("after_offset_commit");
-        refuse_broken_plugins(&self.summary, self.settings.failures)
+        refuse_broken_plugins(&self.summary, self.settings.failures, &self.blueprint.tree)
     }
 }
 
-fn refuse_broken_plugins(summary: &Summary, limits: FailureLimits) -> Result<(), WorkerError> {
+fn refuse_broken_plugins(
+    summary: &Summary,
+    limits: FailureLimits,
+    tree: &LayerTree,
+) -> Result<(), WorkerError> {
     for (layer, counts) in &summary.accounting.layers {
         for (index, step) in counts.steps.iter().enumerate() {
             if step.rows_in >= limits.min_rows && step.failed as f64 > limits.max_share * step.rows_in as f64
             {
+                let spec = tree.layers.iter().find(|spec| spec.name == *layer);
+                let named = spec.and_then(|spec| spec.steps.get(index));
                 return Err(WorkerError::TooManyFailures {
                     layer: layer.clone(),
-                    step: format!("#{}", index + 1),
+                    step: named.map_or_else(|| format!("#{}", index + 1), |step| step.name.clone()),
                     failed: step.failed,
                     rows: step.rows_in,
                 });
