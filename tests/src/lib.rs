@@ -12,4 +12,5 @@ pub mod python;
 pub mod security;
 pub mod tables;
 pub mod throttle;
+pub mod turns;
 pub mod worker;

@@ -1,14 +1,14 @@
 //! Workers die anywhere, and the tables are as if nothing had happened.
 
-use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use iot_sensors::events::Stream;
 use sluicebox_tests::broker::Broker;
 use sluicebox_tests::load::{Load, mixed_stream};
 use sluicebox_tests::pipeline::{Pipeline, Settings};
+use sluicebox_tests::turns::two_at_a_time;
 
 const SINKS: [&str; 5] = ["bronze", "silver", "gold", "silver.quarantine", "dead_letters"];
 const STEPS: [&str; 4] = ["upload", "state_upload", "entry", "offset_commit"];
@@ -33,26 +33,7 @@ fn a_crash_at_any_point_loses_nothing_and_repeats_nothing() -> Result<()> {
     let around = |step: String| [format!("before_{step}"), format!("after_{step}")];
     let mut points: Vec<_> = steps.flat_map(around).map(|point| (format!("{point}#2"), SETTINGS)).collect();
     points.extend(around("checkpoint".to_owned()).map(|point| (point, MANY_COMMITS)));
-    let (points, faults) = (Mutex::new(points.into_iter()), Mutex::new(Vec::new()));
-    let next = || points.lock().ok()?.next();
-    // Two at a time: a crash test mostly waits.
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some((point, settings)) = next() {
-                    let outcome = crash_at(&point, settings, broker, &topic, &stream, &ends);
-                    if let (Err(fault), Ok(mut faults)) = (outcome, faults.lock()) {
-                        faults.push(format!("{fault:?}"));
-                    }
-                }
-            });
-        }
-    });
-    match faults.into_inner() {
-        Ok(faults) if faults.is_empty() => Ok(()),
-        Ok(faults) => bail!("{}", faults.join("\n\n")),
-        Err(_) => bail!("a crash test panicked"),
-    }
+    two_at_a_time(points, |(point, settings)| crash_at(&point, settings, broker, &topic, &stream, &ends))
 }
 
 fn crash_at(

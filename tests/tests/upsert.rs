@@ -1,14 +1,14 @@
 //! A table that is kept by key holds the latest row of each key, whatever happens to workers and to the table.
 
 use std::ops::Range;
-use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use sluicebox_tests::broker::Broker;
 use sluicebox_tests::pipeline::{Pipeline, Settings};
 use sluicebox_tests::python;
+use sluicebox_tests::turns::two_at_a_time;
 
 const FILE: &str = include_str!("../pipelines/latest.yaml");
 const PARTITIONS: i32 = 3;
@@ -83,26 +83,9 @@ fn a_crash_at_any_step_of_a_merge_loses_no_row_and_revives_none() -> Result<()> 
     let points = points.map(|point| format!("{point}:latest#2")).into_iter();
     // One turn of an applier may take everything that comes meanwhile.
     let points: Vec<_> = points.chain(["after_apply:latest".to_owned()]).collect();
-    let (points, faults) = (Mutex::new(points.into_iter()), Mutex::new(Vec::new()));
-    let next = || points.lock().ok()?.next();
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some(point) = next() {
-                    let outcome = crash_at(&point, broker, &topic);
-                    let outcome = outcome.with_context(|| format!("after the crash at {point}"));
-                    if let (Err(fault), Ok(mut faults)) = (outcome, faults.lock()) {
-                        faults.push(format!("{fault:?}"));
-                    }
-                }
-            });
-        }
-    });
-    match faults.into_inner() {
-        Ok(faults) if faults.is_empty() => Ok(()),
-        Ok(faults) => bail!("{}", faults.join("\n\n")),
-        Err(_) => bail!("a crash test panicked"),
-    }
+    two_at_a_time(points, |point| {
+        crash_at(&point, broker, &topic).with_context(|| format!("after the crash at {point}"))
+    })
 }
 
 fn crash_at(point: &str, broker: &Broker, topic: &str) -> Result<()> {

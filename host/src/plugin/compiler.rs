@@ -9,8 +9,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-/// The arguments of the child: the command itself, seconds of CPU time, bytes of memory.
-pub const CHILD_COMMAND: &str = "compile-plugin";
+/// Its arguments are seconds of CPU time and bytes of memory.
+const CHILD_COMMAND: &str = "compile-plugin";
 
 /// Where components are compiled.
 #[derive(Debug, Clone)]

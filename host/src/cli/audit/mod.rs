@@ -31,6 +31,12 @@ pub async fn audit(file: &Path) -> Result<ExitCode> {
     let oldest = ledger.oldest().await?;
     let entries = ledger.read(oldest..=state.number).await?;
     let mut findings = entries::audit(&entries, &state);
+    let mut total = Accounting::default();
+    for entry in &entries {
+        if let Body::Epoch(epoch) = &entry.body {
+            epoch.tasks.iter().for_each(|task| total.add(&task.accounting));
+        }
+    }
     for (sink, storage) in assemble::sinks_in_order(&pipeline).zip(assemble::table_storages(&pipeline)?) {
         let table = delta::inspect(&storage, &pipeline.pipeline.id, &sink.name, 0).await?;
         let key = assemble::row_key_of(&pipeline, &sink.name);
@@ -46,16 +52,11 @@ pub async fn audit(file: &Path) -> Result<ExitCode> {
         let broken_files = files::audit(&sink.name, &*store, table, &entries, mark).await?;
         // What is not whole cannot be read; a table kept by key has rows of other positions.
         if broken_files.is_empty() && audited.key.is_none() {
-            let found = positions::audit(&sink.name, &storage, table, &entries, &state, oldest, mark).await?;
-            findings.extend(found);
+            let once = positions::is_one_to_one(&sink.name, &total, &state.configuration.layers);
+            let covered = positions::covered(&entries, oldest, mark);
+            findings.extend(positions::audit(&sink.name, &storage, table, &covered, once).await?);
         }
         findings.extend(broken_files);
-    }
-    let mut total = Accounting::default();
-    for entry in &entries {
-        if let Body::Epoch(epoch) = &entry.body {
-            epoch.tasks.iter().for_each(|task| total.add(&task.accounting));
-        }
     }
     print(&format!(
         "entries {oldest}..={}: {} records accounted for, {} offsets lost",

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::ledger::LedgerState;
 use crate::ledger::entry::{Body, Entry, EntryNumber};
-use crate::progress::{Accounting, OffsetRange, TopicPartition};
+use crate::progress::{Accounting, LayerCounts, OffsetRange, TopicPartition};
 use crate::sink::delta::{self, DeltaStorage, TableView};
 
 /// Offsets of a partition, a bit each.
@@ -51,32 +50,53 @@ impl Wrong {
     }
 }
 
-/// Every row's position must lie in what the entries up to the mark have covered; where no step of the layer, or of
-/// those above it, makes rows, no position may come twice. `oldest` is the first entry that is still there.
+/// What the entries up to a mark have read.
+pub struct Covered {
+    ranges: HashMap<TopicPartition, OffsetRange>,
+    /// Old entries were swept, and with them perhaps all of a partition that nobody reads any more.
+    is_partial: bool,
+}
+
+/// From the very beginning of a partition where entries before `oldest` were swept.
+pub fn covered(entries: &[Arc<Entry>], oldest: EntryNumber, mark: EntryNumber) -> Covered {
+    let is_partial = oldest > 0;
+    let mut ranges: HashMap<TopicPartition, OffsetRange> = HashMap::new();
+    for entry in entries.iter().filter(|entry| entry.number <= mark) {
+        let Body::Epoch(epoch) = &entry.body else { continue };
+        for task in &epoch.tasks {
+            let from = if is_partial { i64::MIN } else { task.range.from };
+            let first = OffsetRange { from, to: task.range.to };
+            ranges.entry(task.partition.clone()).or_insert(first).to = task.range.to;
+        }
+    }
+    Covered { ranges, is_partial }
+}
+
+/// Every row's position must be covered and, with `once`, come once.
 pub async fn audit(
     sink: &str,
     storage: &DeltaStorage,
     table: &TableView,
-    entries: &[Arc<Entry>],
-    state: &LedgerState,
-    oldest: EntryNumber,
-    mark: EntryNumber,
+    covered: &Covered,
+    once: bool,
 ) -> Result<Vec<String>> {
-    let covered = covered(entries, oldest, mark);
     // Deleted rows are read too: what others rewrote may be there twice.
-    let once = is_one_to_one(sink, entries, state) && table.files.iter().all(|file| file.deleted == 0);
-    let mut seen: BTreeMap<TopicPartition, Offsets> = BTreeMap::new();
+    let once = once && table.files.iter().all(|file| file.deleted == 0);
+    let mut seen: HashMap<TopicPartition, Offsets> = HashMap::new();
     let (mut unlisted, mut twice) = (Wrong::default(), Wrong::default());
+    let mut at = TopicPartition::new("", 0);
     delta::positions(storage, table, |topic, partition, offset| {
-        let at = TopicPartition::new(topic, partition);
-        match covered.get(&at) {
+        // Rows of one partition mostly follow each other.
+        if *at.topic != *topic || at.partition != partition {
+            at = TopicPartition::new(topic, partition);
+        }
+        match covered.ranges.get(&at) {
             Some(range) if range.from <= offset && offset < range.to => {
-                if once && !seen.entry(at).or_default().insert(offset) {
+                if once && !seen.entry(at.clone()).or_default().insert(offset) {
                     twice.add(topic, partition, offset);
                 }
             }
-            // Entries of partitions that nobody reads any more may have been swept.
-            None if oldest > 0 => {}
+            None if covered.is_partial => {}
             _ => unlisted.add(topic, partition, offset),
         }
     })
@@ -85,38 +105,13 @@ pub async fn audit(
     Ok(wrong.into_iter().flatten().collect())
 }
 
-/// What each partition has been read of up to the mark; from its very beginning where entries were swept.
-fn covered(
-    entries: &[Arc<Entry>],
-    oldest: EntryNumber,
-    mark: EntryNumber,
-) -> HashMap<TopicPartition, OffsetRange> {
-    let mut covered: HashMap<TopicPartition, OffsetRange> = HashMap::new();
-    for entry in entries.iter().filter(|entry| entry.number <= mark) {
-        let Body::Epoch(epoch) = &entry.body else { continue };
-        for task in &epoch.tasks {
-            let from = if oldest == 0 { task.range.from } else { i64::MIN };
-            let range =
-                covered.entry(task.partition.clone()).or_insert(OffsetRange { from, to: task.range.to });
-            range.to = task.range.to;
-        }
-    }
-    covered
-}
-
-/// Whether each of the layer's rows is a record of its own. Side tables get a row for each step that a record fails.
-fn is_one_to_one(sink: &str, entries: &[Arc<Entry>], state: &LedgerState) -> bool {
-    let mut total = Accounting::default();
-    for entry in entries {
-        if let Body::Epoch(epoch) = &entry.body {
-            epoch.tasks.iter().for_each(|task| total.add(&task.accounting));
-        }
-    }
+/// Whether each of the layer's rows is a record of its own: no step of it, or of those above it, makes rows. Side
+/// tables get a row for each step that a record fails.
+pub fn is_one_to_one(sink: &str, total: &Accounting, parents: &BTreeMap<String, Option<String>>) -> bool {
+    let makes_rows = |counts: &LayerCounts| counts.steps.iter().any(|step| step.made > 0);
     let mut layer = Some(sink);
     while let Some(name) = layer {
-        let Some(parent) = state.configuration.layers.get(name) else { return false };
-        let makes_rows =
-            |counts: &crate::progress::LayerCounts| counts.steps.iter().any(|step| step.made > 0);
+        let Some(parent) = parents.get(name) else { return false };
         if total.layers.get(name).is_some_and(makes_rows) {
             return false;
         }
