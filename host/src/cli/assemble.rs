@@ -21,6 +21,7 @@ use crate::ledger::store::EntryStore;
 use crate::ledger::{Appended, Ledger, LedgerSettings, Opening, Proposal};
 use crate::pipeline::EpochLimits;
 use crate::pipeline::TaskPlan;
+use crate::pipeline::backlog::BacklogLimits;
 use crate::pipeline::blueprint::{Blueprint, TableSpec};
 use crate::pipeline::event_clock::EventTimePlan;
 use crate::pipeline::keyed_rows::KeyedRows;
@@ -33,9 +34,6 @@ use crate::sink::delta::{self, DeltaApplier, DeltaSettings, DeltaStorage, Mode, 
 use crate::source::StartPosition;
 use crate::source::kafka::{BatchLimits, KafkaSettings};
 use crate::storage::{self, StoreOptions};
-
-/// Entries that the sinks may lag behind the ledger before the source is held.
-const UNAPPLIED_ENTRIES: u64 = 1_000;
 
 /// What the pipeline file comes to once its plugins are loaded.
 pub struct Assembled {
@@ -144,8 +142,11 @@ fn mode(sink: &config::DeltaSink) -> Mode {
 }
 
 fn limits(limits: &config::StepLimits) -> Limits {
+    let memory = usize::try_from(limits.memory.as_bytes()).unwrap_or(usize::MAX);
+    let recycle = limits.recycle_memory.map(|size| usize::try_from(size.as_bytes()).unwrap_or(usize::MAX));
     Limits {
-        memory: usize::try_from(limits.memory.as_bytes()).unwrap_or(usize::MAX),
+        memory,
+        recycle_memory: recycle.unwrap_or(memory / 4 * 3),
         cpu: limits.time.into(),
         output_bytes: usize::try_from(limits.output.as_bytes()).unwrap_or(usize::MAX),
         ..Limits::default()
@@ -293,7 +294,12 @@ pub fn worker_settings(pipeline: &config::Pipeline, until_caught_up: bool) -> Wo
             bytes: usize::try_from(pipeline.epoch.bytes.as_bytes()).unwrap_or(usize::MAX),
         },
         until_caught_up,
-        unapplied_entries: UNAPPLIED_ENTRIES,
+        backlog: BacklogLimits {
+            entries: pipeline.backlog.entries,
+            bytes: pipeline.backlog.bytes.as_bytes(),
+            age: pipeline.backlog.age.into(),
+            stop_after: pipeline.backlog.stop_after.into(),
+        },
         failures: FailureLimits {
             max_share: pipeline.failures.max_share,
             min_rows: pipeline.failures.min_rows,

@@ -24,6 +24,8 @@ pub struct Pipeline {
     pub event_time: Option<EventTime>,
     #[serde(default)]
     pub epoch: EpochLimits,
+    #[serde(default)]
+    pub backlog: BacklogLimits,
     /// Where the ledger and the state of stateful steps live: a path relative to this file, or a URL.
     pub state: String,
     /// How buckets are reached, by object_store's names of options: `aws_region`, `aws_endpoint`,
@@ -204,6 +206,33 @@ impl Default for EpochLimits {
     }
 }
 
+/// How far a sink may fall behind what was entered for it. Beyond `entries`, `bytes` or `age` nothing more is fetched;
+/// what was fetched already (`memory.in_flight`) is still entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BacklogLimits {
+    #[schemars(range(min = 1))]
+    pub entries: u64,
+    /// Of data files that the sink does not list yet.
+    pub bytes: ByteSize,
+    /// For how long a worker has known the oldest entry that the sink lacks.
+    pub age: Period,
+    /// Beyond this age the worker stops, for somebody to mend the sink. To be well below the retention of VACUUM
+    /// (7 days unless the table says otherwise), which removes files that no table lists yet.
+    pub stop_after: Period,
+}
+
+impl Default for BacklogLimits {
+    fn default() -> Self {
+        Self {
+            entries: 1000,
+            bytes: ByteSize::mebibytes(64 << 10),
+            age: Period::seconds(3600),
+            stop_after: Period::seconds(24 * 3600),
+        }
+    }
+}
+
 /// A table beside the layers' own: of dead letters, or a quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -287,6 +316,10 @@ pub enum OnError {
 pub struct StepLimits {
     /// Linear memory, for each partition.
     pub memory: ByteSize,
+    /// An instance whose memory has grown so far is replaced between two epochs, its state carried over, since
+    /// WebAssembly memory never shrinks. Three quarters of `memory`, unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recycle_memory: Option<ByteSize>,
     /// CPU time of one call.
     pub time: Period,
     /// What one call may give back.
@@ -295,7 +328,12 @@ pub struct StepLimits {
 
 impl Default for StepLimits {
     fn default() -> Self {
-        Self { memory: ByteSize::mebibytes(64), time: Period::seconds(2), output: ByteSize::mebibytes(256) }
+        Self {
+            memory: ByteSize::mebibytes(64),
+            recycle_memory: None,
+            time: Period::seconds(2),
+            output: ByteSize::mebibytes(256),
+        }
     }
 }
 

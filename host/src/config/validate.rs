@@ -140,6 +140,15 @@ fn check_limits(pipeline: &Pipeline, found: &mut Findings) {
     found.above_zero(epoch.interval, path.key("interval"));
     found.above_zero(epoch.rows, path.key("rows"));
     found.above_zero(epoch.bytes, path.key("bytes"));
+    let (backlog, path) = (&pipeline.backlog, root.key("backlog"));
+    found.above_zero(backlog.entries, path.key("entries"));
+    found.above_zero(backlog.bytes, path.key("bytes"));
+    found.above_zero(backlog.age, path.key("age"));
+    found.expect(
+        backlog.age <= backlog.stop_after,
+        path.key("stop_after"),
+        "must not be below `backlog.age`: the source is paused before the pipeline stops",
+    );
     if let Some(threads) = pipeline.threads {
         found.above_zero(threads, root.key("threads"));
         let most = MOST_THREADS;
@@ -236,6 +245,11 @@ fn check_step(step: &Step, path: &DocumentPath, found: &mut Findings) {
     }
     let limits = path.key("limits");
     found.above_zero(step.limits.memory, limits.key("memory"));
+    found.expect(
+        step.limits.recycle_memory.is_none_or(|recycle| recycle <= step.limits.memory),
+        limits.key("recycle_memory"),
+        "must not be above `memory`",
+    );
     found.above_zero(step.limits.time, limits.key("time"));
     found.above_zero(step.limits.output, limits.key("output"));
 }

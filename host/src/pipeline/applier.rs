@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use uuid::Uuid;
 
 use crate::clock::Pauses;
@@ -23,6 +24,9 @@ pub struct ApplyBounds {
     pub bytes: u64,
     /// ... and rows.
     pub rows: u64,
+    /// How long a commit of more than one entry may take. One that takes longer, or fails, is tried again with
+    /// half as many entries.
+    pub time: Duration,
     /// Entries without rows for the sink need no commit, but after so many the mark is committed alone.
     pub mark_every: u64,
     /// Failures in a row, `Busy` included, until the applier gives up for now.
@@ -36,8 +40,9 @@ impl Default for ApplyBounds {
             entries: 1_000,
             bytes: 16 << 30,
             rows: 100_000_000,
+            time: Duration::from_secs(300),
             mark_every: 256,
-            attempts: 8,
+            attempts: 12,
             pauses: Pauses { first: Duration::from_millis(50), longest: Duration::from_secs(10) },
         }
     }
@@ -95,7 +100,8 @@ impl ApplyError {
     }
 }
 
-/// Applies to the sink whatever it lacks of the ledger, as far as this worker's handle knows the ledger.
+/// Applies to the sink whatever it lacks of the ledger, as far as this worker's handle knows the ledger, until
+/// nothing is missing or [`ApplyBounds::time`] is over.
 ///
 /// - Order: entries are applied in the order of their numbers, each exactly once, whoever else applies to
 ///   the same sink at the same time.
@@ -107,12 +113,14 @@ pub async fn apply_sink(
     sink: &mut dyn SinkApplier,
     bounds: &ApplyBounds,
 ) -> Result<ApplyProgress, ApplyError> {
-    let follower = Follower { ledger, name, bounds };
+    let mut follower = Follower { ledger, name, bounds, entries_at_once: bounds.entries };
     let mut progress = ApplyProgress::default();
     let mut failures = 0;
+    let until_ms = ledger.clock().now_ms().saturating_add(milliseconds(bounds.time));
     loop {
         let why = match follower.step(sink, &mut progress).await? {
             Step::Current => return Ok(progress),
+            Step::Committed if ledger.clock().now_ms() > until_ms => return Ok(progress),
             Step::Committed => {
                 failures = 0;
                 continue;
@@ -139,6 +147,8 @@ struct Follower<'a> {
     ledger: &'a Ledger,
     name: &'a str,
     bounds: &'a ApplyBounds,
+    /// At most what the bounds say, and less after a commit that failed.
+    entries_at_once: usize,
 }
 
 /// Entries with rows for the sink, that one commit may hold.
@@ -152,7 +162,7 @@ struct Chunk {
 
 impl Follower<'_> {
     async fn step(
-        &self,
+        &mut self,
         sink: &mut dyn SinkApplier,
         progress: &mut ApplyProgress,
     ) -> Result<Step, ApplyError> {
@@ -179,15 +189,36 @@ impl Follower<'_> {
             progress.effective = chunk.to;
             return Ok(Step::Current);
         }
-        match sink.apply(&chunk.entries, chunk.to).await {
+        match self.apply(sink, &chunk).await {
             Ok(Applied::Done) => {
+                self.entries_at_once = self.entries_at_once.saturating_mul(2).min(self.bounds.entries);
+                progress.effective = chunk.to;
                 progress.commits += 1;
                 progress.entries += chunk.entries.len() as u64;
                 progress.rows += chunk.rows;
                 Ok(Step::Committed)
             }
             Ok(Applied::Busy) => Ok(Step::Again("somebody else changed the sink meanwhile".to_owned())),
-            Err(error) => self.again_or_stop(LookError::Sink(error)),
+            Err(error) => {
+                self.entries_at_once = (chunk.entries.len() / 2).max(1);
+                self.again_or_stop(LookError::Sink(error))
+            }
+        }
+    }
+
+    /// One entry may take as long as it needs: there is nothing smaller.
+    async fn apply(&self, sink: &mut dyn SinkApplier, chunk: &Chunk) -> Result<Applied, SinkError> {
+        let application = sink.apply(&chunk.entries, chunk.to);
+        if chunk.entries.len() <= 1 {
+            return application.await;
+        }
+        match select(application, self.ledger.clock().pause(self.bounds.time)).await {
+            Either::Left((applied, _)) => applied,
+            Either::Right(_) => Err(SinkError::Unavailable(format!(
+                "{} entries were not applied within {:?}",
+                chunk.entries.len(),
+                self.bounds.time
+            ))),
         }
     }
 
@@ -242,8 +273,8 @@ impl Follower<'_> {
         if let Some(part) = part_of(&entry, self.name) {
             let bytes = chunk.bytes + part.files.iter().map(|file| file.size).sum::<u64>();
             let rows = chunk.rows + part.files.iter().map(|file| file.rows).sum::<u64>();
-            let ApplyBounds { entries: most, bytes: most_bytes, .. } = *self.bounds;
-            let is_full = chunk.entries.len() >= most || bytes > most_bytes || rows > most_rows;
+            let is_full =
+                chunk.entries.len() >= self.entries_at_once || bytes > self.bounds.bytes || rows > most_rows;
             if is_full && !chunk.entries.is_empty() {
                 return false;
             }
@@ -278,6 +309,10 @@ enum LookError {
     Ledger(#[from] LedgerError),
     #[error(transparent)]
     Stop(ApplyError),
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// What the entry holds for the sink.

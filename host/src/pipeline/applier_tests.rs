@@ -27,6 +27,8 @@ struct Sink {
     mark: EntryNumber,
     commits: Vec<(Vec<EntryNumber>, EntryNumber)>,
     answers: Vec<Answer>,
+    /// How long a commit takes, for each of its entries.
+    pace: Duration,
     told: Option<SinkRecord>,
 }
 
@@ -47,6 +49,7 @@ impl SinkApplier for Sink {
     }
 
     async fn apply(&mut self, entries: &[Arc<Entry>], to: EntryNumber) -> Result<Applied, SinkError> {
+        tokio::time::sleep(self.pace * entries.len() as u32).await;
         let answer = self.answers.pop();
         if matches!(answer, None | Some(Answer::CommitsAndFails)) {
             self.commits.push((entries.iter().map(|entry| entry.number).collect(), to));
@@ -136,6 +139,29 @@ async fn commits_are_bounded_and_hold_at_least_one_entry() {
         (ApplyBounds { bytes: 0, ..bounds() }, vec![(vec![1], 1), (vec![2], 3), (vec![4], 4), (vec![5], 5)]),
     ] {
         let (ledger, mut sink) = (ledger(&[3, 9, 0, 2, 5]).await, sink());
+        apply_sink(&ledger, "bronze", &mut sink, &bounds).await.unwrap();
+        assert_eq!(sink.commits, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_is_tried_again_with_half_as_many_entries() {
+    let (ledger, mut sink) = (ledger(&[1; 8]).await, sink());
+    sink.answers = vec![Answer::Fails, Answer::Fails];
+    apply_sink(&ledger, "bronze", &mut sink, &bounds()).await.unwrap();
+    assert_eq!(sink.commits, [(vec![1, 2], 2), (vec![3, 4, 5, 6], 6), (vec![7, 8], 8)]);
+}
+
+#[tokio::test]
+async fn a_commit_that_takes_too_long_gets_smaller_and_a_single_entry_takes_as_long_as_it_needs() {
+    let bounds = ApplyBounds { time: Duration::from_millis(100), ..bounds() };
+    for (pace, expected) in
+        [(40, vec![(vec![1, 2], 2), (vec![3, 4], 4)]), (150, vec![(vec![1], 1), (vec![2], 2)])]
+    {
+        let (ledger, mut sink) =
+            (ledger(&[1; 4]).await, Sink { pace: Duration::from_millis(pace), ..sink() });
+        let first = apply_sink(&ledger, "bronze", &mut sink, &bounds).await.unwrap();
+        assert_eq!((first.commits, first.effective), (1, expected[0].1), "the rest is for the next call");
         apply_sink(&ledger, "bronze", &mut sink, &bounds).await.unwrap();
         assert_eq!(sink.commits, expected);
     }

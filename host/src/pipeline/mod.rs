@@ -13,12 +13,14 @@
 //! | `worker` | assignments, closing epochs, recovery from the ledger |
 //! | `epoch`, `state_objects` | making an epoch durable |
 //! | `applier`, `applying`, `takeover` | making sinks follow the ledger |
+//! | `backlog` | what the sinks lack of the ledger |
 //! | `sweeping` | removing what nothing reaches |
 
 pub mod applier;
 #[cfg(test)]
 mod applier_tests;
 mod applying;
+pub mod backlog;
 pub mod blueprint;
 mod budget;
 mod crew;

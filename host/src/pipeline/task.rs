@@ -16,7 +16,7 @@ use crate::batch::RawBatch;
 use crate::changes::{StateChanges, StateLayout};
 use crate::decode::columns::host_columns;
 use crate::decode::{Decoded, DecodedRows, Decoder};
-use crate::plugin::{PluginError, Step, StepError};
+use crate::plugin::{PluginError, Recycling, Step, StepError};
 use crate::progress::{Accounting, LayerCounts, OffsetRange, TopicPartition};
 use crate::schema::RecordSchema;
 use crate::source::Generation;
@@ -84,6 +84,8 @@ pub struct TaskCut {
     pub max_event_time: Option<i64>,
     pub watermark: Option<i64>,
     pub state: Vec<StepChanges>,
+    /// Whether an instance that keeps state has grown so far that the task is to be opened anew.
+    pub is_outgrown: bool,
 }
 
 /// What changed in one step's state since the last cut.
@@ -239,6 +241,7 @@ impl Task {
             return Ok(None);
         }
         let mut state = Vec::new();
+        let mut is_outgrown = false;
         for (spec, open) in self.tree.layers.iter().zip(&mut self.layers) {
             for (step_spec, step) in spec.steps.iter().zip(&mut open.steps) {
                 let changes = step.changes().map_err(|error| TaskError {
@@ -250,6 +253,11 @@ impl Task {
                     let (layer, step) = (spec.name.clone(), step_spec.name.clone());
                     state.push(StepChanges { layer, step, layout, changes });
                 }
+                let recycling = step.recycle();
+                if recycling != Recycling::NotNeeded {
+                    self.metrics.plugin_recycled(&spec.name, &step_spec.name);
+                }
+                is_outgrown |= recycling == Recycling::Needed;
             }
         }
         let range = self.range;
@@ -262,6 +270,7 @@ impl Task {
             max_event_time: self.clock.max_event_time(),
             watermark: self.clock.watermark(),
             state,
+            is_outgrown,
         }))
     }
 

@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::applier::ApplyError;
 use super::applying::Appliers;
+use super::backlog::{Backlog, BacklogLimits};
 use super::blueprint::{Blueprint, PlanError};
 use super::budget::Budget;
 use super::crew::Crew;
@@ -58,8 +59,7 @@ pub struct WorkerSettings {
     pub epoch_limits: EpochLimits,
     /// Stop once everything is applied that was in the topics at the start.
     pub until_caught_up: bool,
-    /// Entries that no sink may lag behind the ledger before the source is held.
-    pub unapplied_entries: u64,
+    pub backlog: BacklogLimits,
     pub failures: FailureLimits,
 }
 
@@ -134,6 +134,11 @@ pub enum WorkerError {
          allows. See the dead letters for the reasons; correct the plugin, or raise the limit"
     )]
     TooManyFailures { layer: String, step: String, failed: u64, rows: u64 },
+    #[error(
+        "sink `{sink}` is {backlog}, longer than `backlog.stop_after` allows{why}. Mend the sink and start again: \
+         nothing is lost, and what it lacks is applied then"
+    )]
+    Backlog { sink: String, backlog: Backlog, why: String },
     #[error("a thread cannot be started: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -174,6 +179,8 @@ struct Tasks {
     owned: HashMap<TopicPartition, EntryNumber>,
     /// Records among which one breaks a stateful step.
     suspects: HashMap<TopicPartition, Suspect>,
+    /// Those to be opened anew because the memory of their plugins has grown.
+    outgrown: Vec<TopicPartition>,
     generation: Generation,
     /// Recoveries in a row without an entry between them.
     recoveries: u32,
@@ -281,7 +288,7 @@ impl Worker {
                 entered = finished(&mut self.in_flight) => self.on_entered(entered).await?,
                 _ = close.tick() => self.close_epoch().await?,
                 _ = look.tick() => {
-                    self.look();
+                    self.look()?;
                     if targets.as_ref().is_some_and(|targets| self.has_reached(targets)) {
                         break;
                     }
@@ -289,6 +296,9 @@ impl Worker {
             }
             if self.epoch.full {
                 self.close_epoch().await?;
+            }
+            if !self.tasks.outgrown.is_empty() {
+                self.recycle().await?;
             }
         }
         self.leave().await?;
@@ -365,13 +375,12 @@ impl Worker {
         Ok(())
     }
 
-    fn look(&mut self) {
+    fn look(&mut self) -> Result<(), WorkerError> {
         let state = self.writer.ledger.state();
         let applies = state.tasks.keys().next().is_some_and(|lowest| self.tasks.owned.contains_key(lowest));
         if let Some(appliers) = &self.appliers {
             appliers.set_applier(applies);
-            let unapplied = state.number.saturating_sub(appliers.applied_up_to());
-            let behind = unapplied > self.settings.unapplied_entries;
+            let behind = is_behind(appliers, &self.settings.backlog)?;
             self.intake.hold(behind);
             self.health.set_behind(behind);
         }
@@ -381,6 +390,7 @@ impl Worker {
         }
         self.health.set_failing(self.tasks.recoveries > 0);
         self.report();
+        Ok(())
     }
 
     fn start_sweep(&mut self) {
@@ -446,6 +456,19 @@ impl Worker {
             }
         })
     }
+}
+
+/// Whether the source is to be held until the sinks have followed.
+fn is_behind(appliers: &Appliers, limits: &BacklogLimits) -> Result<bool, WorkerError> {
+    let mut behind = false;
+    for (sink, backlog) in appliers.backlogs() {
+        if limits.stop(&backlog) {
+            let why = appliers.fault(sink).map_or_else(String::new, |fault| format!(" ({fault})"));
+            return Err(WorkerError::Backlog { sink: sink.to_owned(), backlog, why });
+        }
+        behind |= limits.hold(&backlog);
+    }
+    Ok(behind)
 }
 
 /// The outcome of the epoch in flight; waits for ever where there is none.

@@ -22,6 +22,8 @@ pub(super) struct Instance {
     logic: Logic,
     state: Option<state::Guest>,
     output_bytes: usize,
+    /// Bytes of memory that it had when it was open and its state, if any, restored.
+    settled_memory: usize,
 }
 
 enum Logic {
@@ -84,7 +86,7 @@ impl Instance {
         };
         let state = exports.state.as_ref().map(|indices| indices.load(&mut store, &instance));
         let state = state.transpose().map_err(unlike)?;
-        Ok(Self { store, describe, logic, state, output_bytes: limits.output_bytes })
+        Ok(Self { store, describe, logic, state, output_bytes: limits.output_bytes, settled_memory: 0 })
     }
 
     pub fn describe(&mut self, cpu: Duration) -> Result<describe::Description, Fault> {
@@ -98,7 +100,7 @@ impl Instance {
         config: &str,
         input: &[types::FieldParam<'_>],
     ) -> Result<StatedPlan, Fault> {
-        match &self.logic {
+        let plan = match &self.logic {
             Logic::Transform(guest) => {
                 let guest = guest.clone();
                 self.call(cpu, |store| guest.call_open(store, config, input)).map(StatedPlan::Transform)
@@ -107,7 +109,9 @@ impl Instance {
                 let guest = guest.clone();
                 self.call(cpu, |store| guest.call_open(store, config, input)).map(StatedPlan::Aggregate)
             }
-        }
+        };
+        self.settle_memory();
+        plan
     }
 
     /// Hands over a batch. `watermark` concerns aggregates only, in microseconds.
@@ -152,7 +156,18 @@ impl Instance {
         let state = self.state()?;
         let columns: Vec<_> = columns.iter().map(LoweredColumn::param).collect();
         let batch = batch_param(rows, &columns)?;
-        self.call(cpu, |store| state.call_restore(store, batch))
+        let restored = self.call(cpu, |store| state.call_restore(store, batch));
+        self.settle_memory();
+        restored
+    }
+
+    /// Bytes of linear memory: now, and when it was ready for its first batch.
+    pub fn memory(&self) -> (usize, usize) {
+        (self.store.data().meter.memory_used(), self.settled_memory)
+    }
+
+    fn settle_memory(&mut self) {
+        self.settled_memory = self.store.data().meter.memory_used();
     }
 
     pub fn metrics(&self) -> &Metrics {

@@ -9,6 +9,8 @@ use wasmtime::ResourceLimiter;
 pub struct Limits {
     /// Bytes of linear memory, all memories of the plugin together. Default: 64 MiB.
     pub memory: usize,
+    /// Bytes of linear memory from which on an instance is replaced between two epochs. Default: 48 MiB.
+    pub recycle_memory: usize,
     /// CPU time of one call. Default: 2 s.
     pub cpu: Duration,
     /// CPU time that the search for the rows which break the plugin may take in one batch; after that the
@@ -30,6 +32,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             memory: 64 << 20,
+            recycle_memory: 48 << 20,
             cpu: Duration::from_secs(2),
             search_cpu: Duration::from_secs(60),
             output_bytes: 64 << 20,
@@ -98,6 +101,10 @@ impl Meter {
 
     pub fn memory_limit(&self) -> usize {
         self.memory_limit
+    }
+
+    pub fn memory_used(&self) -> usize {
+        self.memory_used
     }
 }
 

@@ -18,6 +18,7 @@ mod limits;
 mod lower;
 mod outcome;
 mod plan;
+mod recycling;
 #[cfg(test)]
 mod round_trip;
 mod rows;
@@ -35,6 +36,7 @@ pub use error::{At, PluginError, StepError};
 pub use guest::{Metric, Metrics};
 pub use limits::Limits;
 pub use outcome::Rejected;
+pub use recycling::Recycling;
 pub use rows::Rows;
 pub use schema::HOST_COLUMNS;
 pub use step::{Failed, OnError, Step, StepOutcome, StepSettings};

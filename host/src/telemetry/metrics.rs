@@ -83,7 +83,9 @@ pub struct Metrics {
     rejected: Family<RuleLabels, Counter>,
     sink_rows: Family<SinkLabels, Counter>,
     sink_mark: Family<SinkLabels, Gauge>,
-    unapplied: Family<SinkLabels, Gauge>,
+    unapplied_entries: Family<SinkLabels, Gauge>,
+    unapplied_bytes: Family<SinkLabels, Gauge>,
+    unapplied_seconds: Family<SinkLabels, Gauge<f64, AtomicU64>>,
     ledger_entry: Gauge,
     epoch_seconds: Histograms<PhaseLabels>,
     epoch_rows: Histogram,
@@ -91,6 +93,7 @@ pub struct Metrics {
     watermark: Gauge<f64, AtomicU64>,
     paused: Gauge,
     plugin_seconds: Histograms<StepLabels>,
+    plugin_recycled: Family<StepLabels, Counter>,
     resident: Gauge,
 }
 
@@ -132,10 +135,22 @@ impl Metrics {
                 "The last entry that a sink applied",
                 Family::default(),
             ),
-            unapplied: registered(
+            unapplied_entries: registered(
                 at,
                 names::UNAPPLIED_ENTRIES,
                 "Entries that a sink has not applied yet",
+                Family::default(),
+            ),
+            unapplied_bytes: registered(
+                at,
+                names::UNAPPLIED_BYTES,
+                "Data files of the entries that a sink has not applied yet",
+                Family::default(),
+            ),
+            unapplied_seconds: registered(
+                at,
+                names::UNAPPLIED_SECONDS,
+                "For how long the oldest entry that a sink has not applied is known",
                 Family::default(),
             ),
             ledger_entry: registered(at, names::LEDGER_ENTRY, "The last known entry", Gauge::default()),
@@ -159,6 +174,12 @@ impl Metrics {
                 names::PLUGIN_SECONDS,
                 "Time of one call of a plugin",
                 Family::new_with_constructor(plugin_seconds),
+            ),
+            plugin_recycled: registered(
+                at,
+                names::PLUGIN_RECYCLED,
+                "Instances replaced because their memory had grown",
+                Family::default(),
             ),
             resident: registered(
                 at,
@@ -208,11 +229,17 @@ impl Metrics {
         self.sink_rows.get_or_create(&SinkLabels { sink: sink.to_owned() }).inc_by(rows);
     }
 
-    /// How far a sink has followed the ledger, and how many entries it lacks.
-    pub fn sink_applied(&self, sink: &str, mark: u64, unapplied: u64) {
+    /// How far a sink has followed the ledger.
+    pub fn sink_applied(&self, sink: &str, mark: u64) {
+        self.sink_mark.get_or_create(&SinkLabels { sink: sink.to_owned() }).set(signed(mark));
+    }
+
+    /// What a sink lacks of the ledger, and for how long.
+    pub fn sink_backlog(&self, sink: &str, entries: u64, bytes: u64, age: Duration) {
         let labels = SinkLabels { sink: sink.to_owned() };
-        self.sink_mark.get_or_create(&labels).set(signed(mark));
-        self.unapplied.get_or_create(&labels).set(signed(unapplied));
+        self.unapplied_entries.get_or_create(&labels).set(signed(entries));
+        self.unapplied_bytes.get_or_create(&labels).set(signed(bytes));
+        self.unapplied_seconds.get_or_create(&labels).set(age.as_secs_f64());
     }
 
     pub fn ledger_entry(&self, number: u64) {
@@ -249,6 +276,11 @@ impl Metrics {
     pub fn plugin_call(&self, layer: &str, step: &str, took: Duration) {
         let labels = StepLabels { layer: layer.to_owned(), step: step.to_owned() };
         self.plugin_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    pub fn plugin_recycled(&self, layer: &str, step: &str) {
+        let labels = StepLabels { layer: layer.to_owned(), step: step.to_owned() };
+        self.plugin_recycled.get_or_create(&labels).inc();
     }
 
     /// Records counted so far by [`record`](Self::record).
@@ -377,7 +409,9 @@ mod tests {
         let metrics = metrics();
         assert!(metrics.error_rate().abs() < f64::EPSILON);
         metrics.sink_rows("silver.quarantine", 8);
-        metrics.sink_applied("silver", 41, 2);
+        metrics.sink_applied("silver", 41);
+        metrics.sink_backlog("silver", 2, 5000, Duration::from_millis(1500));
+        metrics.plugin_recycled("silver", "plausible");
         metrics.ledger_entry(43);
         metrics.epoch_phase(Phase::Entry, Duration::from_millis(3));
         metrics.epoch_rows(5000);
@@ -391,6 +425,9 @@ mod tests {
                 r#"sluicebox_sink_rows_total{sink="silver.quarantine"} 8"#,
                 r#"sluicebox_sink_mark{sink="silver"} 41"#,
                 r#"sluicebox_unapplied_entries{sink="silver"} 2"#,
+                r#"sluicebox_unapplied_bytes{sink="silver"} 5000"#,
+                r#"sluicebox_unapplied_seconds{sink="silver"} 1.5"#,
+                r#"sluicebox_plugin_recycled_total{layer="silver",step="plausible"} 1"#,
                 "sluicebox_ledger_entry 43",
                 r#"sluicebox_epoch_seconds_count{phase="entry"} 1"#,
                 "sluicebox_epoch_rows_sum 5000.0",

@@ -16,6 +16,10 @@ pub const SINK_ROWS: &str = "sluicebox_sink_rows";
 pub const SINK_MARK: &str = "sluicebox_sink_mark";
 /// Entries that a sink has not applied yet.
 pub const UNAPPLIED_ENTRIES: &str = "sluicebox_unapplied_entries";
+/// Bytes of the data files of those entries.
+pub const UNAPPLIED_BYTES: &str = "sluicebox_unapplied_bytes";
+/// Seconds since the worker saw the oldest of those entries first.
+pub const UNAPPLIED_SECONDS: &str = "sluicebox_unapplied_seconds";
 /// The last entry of the ledger that this worker knows.
 pub const LEDGER_ENTRY: &str = "sluicebox_ledger_entry";
 /// Seconds that an epoch took, by phase.
@@ -30,6 +34,8 @@ pub const WATERMARK_SECONDS: &str = "sluicebox_watermark_seconds";
 pub const PAUSED: &str = "sluicebox_paused";
 /// Seconds of one call of a plugin, by layer and step.
 pub const PLUGIN_SECONDS: &str = "sluicebox_plugin_seconds";
+/// Instances of plugins that were replaced because their memory had grown, by layer and step.
+pub const PLUGIN_RECYCLED: &str = "sluicebox_plugin_recycled";
 /// Resident memory of the process, in bytes.
 pub const PROCESS_RESIDENT_BYTES: &str = "sluicebox_process_resident_bytes";
 

@@ -113,7 +113,16 @@ fn each_rule_is_checked() {
     full("name: tidy", "name: ''", "''", "layers.silver.steps[1].name", "starts with a letter");
     full("tidy.wasm", "tidy.wat", "./plugins/tidy.wat", "layers.silver.steps[1].plugin", "ending in `.wasm`");
     full("sha256: 0123", "sha256: 012", "012456", "layers.silver.steps[0].sha256", "64 hex");
-    full("memory: 32MiB", "memory: 0B", "0B, time", "layers.silver.steps[0].limits.memory", "above zero");
+    full("{ entries: 100", "{ entries: 0", "0, bytes", "backlog.entries", "above zero");
+    full("stop_after: 6h", "stop_after: 9m", "9m", "backlog.stop_after", "below `backlog.age`");
+    full("24MiB", "33MiB", "33MiB", "layers.silver.steps[0].limits.recycle_memory", "above `memory`");
+    full(
+        "memory: 32MiB, recycle_memory: 24MiB",
+        "memory: 0B",
+        "0B, time",
+        "layers.silver.steps[0].limits.memory",
+        "above zero",
+    );
     full("file_size: 64MiB", "file_size: 0B", "0B, mode", "layers.bronze.sink.file_size", "above zero");
     full("[date, hour]", "[date, date]", "date], file", "layers.bronze.sink.partition_by[1]", "only once");
     full("key: [machine_id], ", "", "sink: {", "layers.silver.sink.key", "needs `key`");

@@ -98,6 +98,9 @@ impl Worker {
             Ok(lanes) => lanes,
             Err(error) => return self.suspect(error).await.map(|()| None),
         };
+        let cuts = lanes.iter().flat_map(|lane| &lane.tasks);
+        let outgrown = cuts.filter(|task| task.is_outgrown).map(|task| task.partition.clone());
+        self.tasks.outgrown.extend(outgrown);
         let opened_at_ms = std::mem::replace(&mut self.epoch.opened_at_ms, now_ms());
         let seen = self.appliers.iter().flat_map(|appliers| appliers.progress());
         let seen = seen

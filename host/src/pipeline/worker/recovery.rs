@@ -47,6 +47,7 @@ impl Worker {
         self.writer.layouts = plan.layouts.clone();
         self.epoch.schema_version = state.schema_version;
         self.epoch.full = false;
+        self.tasks.outgrown.clear();
         self.follow_sinks(&plan).await?;
         let partitions = self.tasks.owned.keys().cloned().collect();
         self.open(partitions).await
@@ -63,6 +64,27 @@ impl Worker {
             .owned
             .extend(partitions.into_iter().map(|partition| (partition.clone(), entry(&partition))));
         self.recover().await
+    }
+
+    /// Opens tasks anew, from the ledger, whose plugins' memory has grown. The other tasks go on meanwhile.
+    pub(super) async fn recycle(&mut self) -> Result<(), WorkerError> {
+        let outgrown = std::mem::take(&mut self.tasks.outgrown).into_iter();
+        let partitions: Vec<_> = outgrown.filter(|task| self.tasks.owned.contains_key(task)).collect();
+        info!(
+            partitions = partitions.len(),
+            "the memory of plugins has grown: restoring their state into new instances"
+        );
+        let generation = self.tasks.generation;
+        self.crew.retire(&partitions);
+        self.close_and_enter(None).await?;
+        // That cut found them once more.
+        self.tasks.outgrown.clear();
+        if self.tasks.generation != generation {
+            debug!("a recovery meanwhile has started all tasks anew");
+            return Ok(());
+        }
+        self.crew.drop_tasks(&partitions);
+        self.take_on(partitions).await
     }
 
     /// Gives partitions back: what was done for them is entered first, unless they are lost already.

@@ -2,6 +2,7 @@
 
 use super::{Worker, now_ms};
 use crate::ledger::entry::{Entry, Epoch};
+use crate::pipeline::backlog::Backlog;
 
 impl Worker {
     pub(super) fn report_entry(&self, entry: &Entry, epoch: &Epoch) {
@@ -29,9 +30,13 @@ impl Worker {
         if let Some(watermark) = own.filter_map(|(_, task)| task.watermark).min() {
             self.metrics.watermark(watermark);
         }
-        for (sink, progress) in self.appliers.iter().flat_map(|appliers| appliers.progress()) {
-            let unapplied = state.number.saturating_sub(progress.effective);
-            self.metrics.sink_applied(sink, progress.effective, unapplied);
+        if let Some(appliers) = &self.appliers {
+            for (sink, progress) in appliers.progress() {
+                self.metrics.sink_applied(sink, progress.effective);
+            }
+            for (sink, Backlog { entries, bytes, age }) in appliers.backlogs() {
+                self.metrics.sink_backlog(sink, entries, bytes, age);
+            }
         }
         self.metrics.paused(self.intake.is_paused());
         self.health.set_kafka_connected(self.intake.connected());

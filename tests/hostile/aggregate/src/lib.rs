@@ -19,6 +19,7 @@ struct Memory {
     id: i64,
     counts: BTreeMap<i64, i64>,
     changed: BTreeSet<i64>,
+    leaked: Vec<Vec<u8>>,
 }
 
 static MEMORY: Mutex<Memory> = Mutex::new(Memory {
@@ -26,6 +27,7 @@ static MEMORY: Mutex<Memory> = Mutex::new(Memory {
     id: -1,
     counts: BTreeMap::new(),
     changed: BTreeSet::new(),
+    leaked: Vec::new(),
 });
 
 fn with_memory<T>(work: impl FnOnce(&mut Memory) -> T) -> T {
@@ -82,6 +84,9 @@ impl Aggregate for Hostile {
     /// Emits all counts when there is a watermark.
     fn update(input: Batch, watermark: Option<i64>) -> Result<Emission, Error> {
         with_memory(|memory| {
+            if memory.behaviour == "leaks" {
+                memory.leaked.push(vec![1; 1 << 20]);
+            }
             let mut rejected = Rejections {
                 rows: Vec::new(),
                 rules: Vec::new(),
