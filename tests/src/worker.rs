@@ -144,6 +144,11 @@ impl Worker {
         self.signal(libc::SIGCONT)
     }
 
+    /// SIGHUP: the worker takes up a changed pipeline file.
+    pub fn hang_up(&self) -> Result<()> {
+        self.signal(libc::SIGHUP)
+    }
+
     /// Resident memory, in bytes.
     pub fn resident_bytes(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

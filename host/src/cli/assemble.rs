@@ -15,19 +15,20 @@ use crate::config::{self, Loaded, Location};
 use crate::decode::event_time::EventTimeSettings;
 use crate::decode::{DecodeSettings, Policy};
 use crate::ledger::bucket::BucketEntries;
-use crate::ledger::entry::{Body, Configuration, Configure, PluginReference, Writer};
+use crate::ledger::entry::{Configuration, PluginReference};
 use crate::ledger::local::LocalEntries;
 use crate::ledger::store::EntryStore;
-use crate::ledger::{Appended, Ledger, LedgerSettings, Opening, Proposal};
+use crate::ledger::{Ledger, LedgerSettings, Opening};
 use crate::pipeline::EpochLimits;
 use crate::pipeline::TaskPlan;
 use crate::pipeline::backlog::BacklogLimits;
 use crate::pipeline::blueprint::{Blueprint, TableSpec};
+use crate::pipeline::deployment::Deployment;
 use crate::pipeline::event_clock::EventTimePlan;
 use crate::pipeline::keyed_rows::KeyedRows;
 use crate::pipeline::tree::{LayerSpec, LayerTree, StepSpec};
 use crate::pipeline::worker::{FailureLimits, OpenSinks, WorkerError, WorkerSettings};
-use crate::plugin::{Limits, OnError};
+use crate::plugin::{Engine, Limits, OnError};
 use crate::schema::{Column, RecordSchema, parse_type};
 use crate::sink::SinkApplier;
 use crate::sink::delta::{self, DeltaApplier, DeltaSettings, DeltaStorage, Mode, RowKey};
@@ -41,8 +42,7 @@ pub struct Assembled {
     pub configuration: Configuration,
 }
 
-pub fn assemble(pipeline: &Loaded) -> Result<Assembled> {
-    let engine = plugins::engine()?;
+pub fn assemble(pipeline: &Loaded, engine: &Engine) -> Result<Assembled> {
     let file = &pipeline.pipeline;
     let sinks: Vec<String> = sinks_in_order(pipeline).map(|sink| sink.name.clone()).collect();
     let sink_index: HashMap<&str, usize> =
@@ -53,7 +53,7 @@ pub fn assemble(pipeline: &Loaded) -> Result<Assembled> {
         let layer = &file.layers[name];
         let mut steps = Vec::with_capacity(layer.steps.len());
         for step in &layer.steps {
-            let plugin = plugins::load(&engine, pipeline, name, step)?;
+            let plugin = plugins::load(engine, pipeline, name, step)?;
             references.push(PluginReference {
                 layer: name.clone(),
                 step: step.name.clone(),
@@ -107,6 +107,26 @@ pub fn assemble(pipeline: &Loaded) -> Result<Assembled> {
         declared: file.decode.schema.as_ref().map(declared).transpose()?,
     };
     Ok(Assembled { blueprint, configuration })
+}
+
+/// What a worker of the pipeline runs.
+pub fn deployment(
+    pipeline: &Loaded,
+    assembled: Assembled,
+    ledger: &Ledger,
+    storages: &[DeltaStorage],
+) -> Deployment {
+    let Assembled { blueprint, configuration } = assembled;
+    let open_sinks = DeltaTables {
+        pipeline: pipeline.pipeline.id.clone(),
+        ledger: ledger.clone(),
+        sinks: sinks_in_order(pipeline).cloned().collect(),
+        specs: blueprint.tables.clone(),
+        storages: storages.to_vec(),
+        configuration: configuration.clone(),
+    };
+    let tables = storages.iter().map(DeltaStorage::table_store).collect();
+    Deployment { configuration, blueprint, tables, open_sinks: Box::new(open_sinks) }
 }
 
 /// The dead letters first: the tree wants it so.
@@ -233,28 +253,6 @@ pub async fn open_ledger(
         .await?)
 }
 
-/// Puts this configuration in force, if another one is. Workers on the other one stop.
-pub async fn put_in_force(ledger: &Ledger, configuration: &Configuration) -> Result<()> {
-    loop {
-        let state = ledger.refresh().await?;
-        if state.configuration.digest == configuration.digest {
-            return Ok(());
-        }
-        tracing::info!(digest = configuration.digest, "the configuration changed; entering it in the ledger");
-        // An incarnation of its own: the worker's proposals count from 1.
-        let writer = Writer { incarnation: Uuid::new_v4(), epoch: 1 };
-        let body = Body::Configure(Configure {
-            replaces: state.configuration.digest.clone(),
-            configuration: configuration.clone(),
-        });
-        let opened_at_ms = chrono::Utc::now().timestamp_millis();
-        match ledger.append(Proposal { writer, opened_at_ms, body }).await? {
-            Appended::Entered(_) => return Ok(()),
-            lost => tracing::debug!(?lost, "somebody else changed the configuration too"),
-        }
-    }
-}
-
 pub fn kafka_settings(pipeline: &config::Pipeline) -> KafkaSettings {
     let kafka = &pipeline.source.kafka;
     let batch = &pipeline.source.batch;
@@ -331,14 +329,14 @@ pub fn table_storages(pipeline: &Loaded) -> Result<Vec<DeltaStorage>> {
 }
 
 /// Opens the Delta tables of a pipeline, or creates them.
-pub struct DeltaTables {
-    pub pipeline: String,
-    pub ledger: Ledger,
-    pub sinks: Vec<config::Sink>,
+struct DeltaTables {
+    pipeline: String,
+    ledger: Ledger,
+    sinks: Vec<config::Sink>,
     /// For each sink.
-    pub specs: Vec<TableSpec>,
-    pub storages: Vec<DeltaStorage>,
-    pub plugins: Vec<PluginReference>,
+    specs: Vec<TableSpec>,
+    storages: Vec<DeltaStorage>,
+    configuration: Configuration,
 }
 
 #[async_trait]
@@ -353,7 +351,8 @@ impl OpenSinks for DeltaTables {
             let settings = DeltaSettings {
                 mode: spec.mode.clone(),
                 file_size: spec.file_size,
-                plugins: self.plugins.clone(),
+                configuration: self.configuration.digest.clone(),
+                plugins: self.configuration.plugins.clone(),
                 accept_version: sink.accept_version,
                 record: known.and_then(|sink| sink.record.clone()),
                 ..DeltaSettings::new(&self.pipeline, &sink.name, sink.location.url(), state.ledger, since)

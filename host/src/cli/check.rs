@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use super::{assemble, print};
+use super::{assemble, plugins, print};
 use crate::config;
 use crate::ledger::Ledger;
 use crate::pipeline::TaskPlan;
@@ -14,7 +14,7 @@ use crate::source::kafka::KafkaSource;
 pub async fn check(file: &Path) -> Result<ExitCode> {
     let pipeline = config::load(file)?;
     print(&format!("file: pipeline `{}` is well formed", pipeline.pipeline.id));
-    let assembled = assemble::assemble(&pipeline)?;
+    let assembled = assemble::assemble(&pipeline, &plugins::engine()?)?;
     for plugin in &assembled.configuration.plugins {
         print(&format!(
             "plugin: {}.{}: {} {}, sha256 {}",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use uuid::Uuid;
 
-use super::{assemble, print};
+use super::{assemble, plugins, print};
 use crate::config::{self, Loaded};
 use crate::ledger::Ledger;
 use crate::ledger::entry::{Body, Configuration, Entry, Epoch, PluginReference};
@@ -43,7 +43,7 @@ pub async fn open_existing(pipeline: &Loaded) -> Result<Ledger> {
             pipeline.state
         );
     }
-    let configuration = assemble::assemble(pipeline)?.configuration;
+    let configuration = assemble::assemble(pipeline, &plugins::engine()?)?.configuration;
     assemble::open_ledger(pipeline, &configuration, Uuid::new_v4(), None).await
 }
 

@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod ledger;
 mod plugins;
+mod reload;
 mod run;
 mod tables;
 
@@ -30,7 +31,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs a pipeline until it is stopped (SIGTERM or SIGINT enters the open epoch and leaves).
+    /// Runs a pipeline until it is stopped (SIGTERM or SIGINT enters the open epoch and leaves; SIGHUP takes up a changed
+    /// pipeline file).
     Run(RunArguments),
     /// Checks everything without writing: the file, the plugins, the schema of every layer, broker and storage.
     Check(PipelineFile),

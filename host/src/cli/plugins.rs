@@ -32,12 +32,16 @@ pub fn engine() -> Result<Engine> {
 }
 
 pub fn load(engine: &Engine, pipeline: &Loaded, layer: &str, step: &Step) -> Result<Arc<Plugin>> {
-    let path = match pipeline.plugin_source(step) {
+    let loaded = path(pipeline, step).and_then(|path| Ok(engine.load(&path, step.sha256.as_deref())?));
+    loaded.with_context(|| format!("layers.{layer}.steps.{}", step.name))
+}
+
+/// Where the step's component lies.
+pub fn path(pipeline: &Loaded, step: &Step) -> Result<PathBuf> {
+    match pipeline.plugin_source(step) {
         PluginSource::File(path) => Ok(path),
         PluginSource::Bundled(name) => bundled(&name),
-    };
-    let loaded = path.and_then(|path| Ok(engine.load(&path, step.sha256.as_deref())?));
-    loaded.with_context(|| format!("layers.{layer}.steps.{}", step.name))
+    }
 }
 
 /// The JSON Schema of a plugin's configuration. `plugin` is a bundled name, or a path that ends in `.wasm`.

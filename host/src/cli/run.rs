@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing::info;
 use uuid::Uuid;
 
-use super::assemble::{self, DeltaTables};
-use super::{RunArguments, print};
+use super::reload::Reloader;
+use super::{RunArguments, assemble, plugins, print};
 use crate::config;
+use crate::pipeline::deployment::{Deployments, put_in_force};
+use crate::pipeline::state_objects::StateObjects;
 use crate::pipeline::worker::{Worker, WorkerParts};
 use crate::telemetry::{self, Health, Metrics};
 
@@ -21,35 +24,39 @@ pub async fn run(arguments: &RunArguments) -> Result<ExitCode> {
     telemetry::start_logs(arguments.log_format)?;
     // Before anything else: a worker that is told to stop while it starts leaves in order too.
     let stop = stop_signal()?;
+    let hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let pipeline = config::load(&arguments.pipeline.file)?;
-    let assembled = assemble::assemble(&pipeline)?;
+    let engine = plugins::engine()?;
+    let assembled = assemble::assemble(&pipeline, &engine)?;
     let incarnation = Uuid::new_v4();
     let storages = assemble::table_storages(&pipeline)?;
     let known = assemble::ledger_of_marks(&pipeline, &storages).await?;
     let ledger = assemble::open_ledger(&pipeline, &assembled.configuration, incarnation, known).await?;
-    assemble::put_in_force(&ledger, &assembled.configuration).await?;
+    put_in_force(&ledger, &assembled.configuration).await?;
     let metrics = Arc::new(Metrics::new(assembled.blueprint.tree.step_names()));
     let health = Arc::new(Health::new(metrics.clone()));
     let http = match pipeline.pipeline.http {
         Some(address) => Some(telemetry::serve(address.socket(), metrics.clone(), health.clone()).await?),
         None => None,
     };
-    let tables = DeltaTables {
-        pipeline: pipeline.pipeline.id.clone(),
+    let state = StateObjects::new(assemble::state_store(&pipeline)?);
+    let reloader = Reloader {
+        running: pipeline.clone(),
+        digest: assembled.configuration.digest.clone(),
+        engine,
         ledger: ledger.clone(),
-        sinks: assemble::sinks_in_order(&pipeline).cloned().collect(),
-        specs: assembled.blueprint.tables.clone(),
-        storages: storages.clone(),
-        plugins: assembled.configuration.plugins.clone(),
+        state: state.clone(),
+        metrics: metrics.clone(),
     };
+    let (ask, asked) = mpsc::channel(1);
+    let (deployments, ready) = mpsc::channel(1);
+    tokio::spawn(reloader.run(hangups, asked, deployments));
     let parts = WorkerParts {
+        deployment: assemble::deployment(&pipeline, assembled, &ledger, &storages),
+        deployments: Deployments { ready, ask },
         ledger,
         incarnation,
-        configuration: assembled.configuration.digest,
-        blueprint: assembled.blueprint,
-        state: assemble::state_store(&pipeline)?,
-        tables: storages.iter().map(|storage| storage.table_store()).collect(),
-        open_sinks: Box::new(tables),
+        state,
         metrics,
         health,
     };

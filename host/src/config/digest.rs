@@ -16,7 +16,7 @@ const DECIDING_SETTINGS: [&str; 1] = ["isolation.level"];
 
 /// SHA-256 (hex) over everything that decides what rows come out, and into which tables. Left out is what
 /// decides only how fast: brokers and buckets and how to reach them, batches, epochs, sizes of files, threads, memory, HTTP,
-/// when instances are replaced, and when a pipeline stops for failures or for a sink that does not follow. Plugins count by the digests of their components, `plugins`, and
+/// when instances are replaced, what is watched, and when a pipeline stops for failures or for a sink that does not follow. Plugins count by the digests of their components, `plugins`, and
 /// not by their paths. Locations count as written, so that a folder can be moved with its pipeline file.
 pub fn digest(pipeline: &Pipeline, plugins: &BTreeMap<StepName, String>) -> String {
     let document = canonical(deciding(pipeline, plugins));
@@ -29,7 +29,7 @@ pub fn digest(pipeline: &Pipeline, plugins: &BTreeMap<StepName, String>) -> Stri
 /// Starts from everything and takes away, so that a key that is added one day counts until it is left out here.
 fn deciding(pipeline: &Pipeline, plugins: &BTreeMap<StepName, String>) -> Value {
     let mut document = serde_json::to_value(pipeline).expect("a pipeline is a JSON document");
-    for key in ["storage", "epoch", "backlog", "failures", "threads", "memory", "http"] {
+    for key in ["storage", "epoch", "backlog", "failures", "watch", "threads", "memory", "http"] {
         remove(&mut document, &[], key);
     }
     remove(&mut document, &["source"], "batch");

@@ -39,6 +39,9 @@ pub struct Pipeline {
     pub layers: IndexMap<String, Layer>,
     #[serde(default)]
     pub failures: FailureLimits,
+    /// Whether changes of this file and of its plugins are taken up while the pipeline runs. SIGHUP does so once.
+    #[serde(default)]
+    pub watch: bool,
     /// Threads that process partitions; as many as the machine has cores, unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]

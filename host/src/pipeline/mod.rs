@@ -10,6 +10,7 @@
 //! | `outputs`, `lane`, `crew` | the threads that own tasks, and the files that they write |
 //! | `intake`, `budget` | the source's thread, and the bound on what is in flight |
 //! | `topics` | whether the topics are still those that the ledger knows |
+//! | `deployment` | what can be put in force while a worker runs |
 //! | `worker` | assignments, closing epochs, recovery from the ledger |
 //! | `epoch`, `state_objects` | making an epoch durable |
 //! | `applier`, `applying`, `takeover` | making sinks follow the ledger |
@@ -24,6 +25,7 @@ pub mod backlog;
 pub mod blueprint;
 mod budget;
 mod crew;
+pub mod deployment;
 mod epoch;
 pub mod event_clock;
 mod intake;
@@ -32,7 +34,7 @@ mod lane;
 mod outputs;
 mod passage;
 mod side_rows;
-mod state_objects;
+pub mod state_objects;
 mod summary;
 mod suspect;
 mod sweeping;

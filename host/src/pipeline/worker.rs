@@ -4,6 +4,7 @@
 //! a lost epoch and a new schema version alike.
 
 mod closing;
+mod deploying;
 mod recovery;
 mod reporting;
 
@@ -11,7 +12,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use object_store::ObjectStore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -24,17 +24,18 @@ use super::backlog::{Backlog, BacklogLimits};
 use super::blueprint::{Blueprint, PlanError};
 use super::budget::Budget;
 use super::crew::Crew;
+use super::deployment::{Deployment, Deployments};
 use super::epoch::{EpochError, EpochWriter};
 use super::intake::{Intake, IntakeEvent};
 use super::lane::{EpochLimits, LaneError, LaneEvent, LaneReport, TaskPlan};
-use super::state_objects::StateError;
+use super::state_objects::{StateError, StateObjects};
 use super::summary::Summary;
 use super::suspect::Suspect;
 use super::sweeping::{Files, sweep};
 use super::topics::{TopicError, TopicLooks, TopicWatch};
 use crate::ledger::entry::{EntryNumber, SinkRecord};
 use crate::ledger::{Appended, Ledger, LedgerError, Verdict};
-use crate::progress::TopicPartition;
+use crate::progress::{Accounting, TopicPartition};
 use crate::sink::SinkApplier;
 use crate::source::kafka::KafkaSettings;
 use crate::source::{Generation, SourceError};
@@ -75,13 +76,10 @@ pub struct FailureLimits {
 pub struct WorkerParts {
     pub ledger: Ledger,
     pub incarnation: Uuid,
-    /// The digest of the configuration.
-    pub configuration: String,
-    pub blueprint: Blueprint,
-    pub state: Arc<dyn ObjectStore>,
-    /// For each sink, where its files go.
-    pub tables: Arc<[Arc<dyn ObjectStore>]>,
-    pub open_sinks: Box<dyn OpenSinks>,
+    /// Is in force.
+    pub deployment: Deployment,
+    pub deployments: Deployments,
+    pub state: StateObjects,
     pub metrics: Arc<Metrics>,
     pub health: Arc<Health>,
 }
@@ -148,6 +146,7 @@ pub struct Worker {
     blueprint: Blueprint,
     writer: EpochWriter,
     open_sinks: Box<dyn OpenSinks>,
+    deployments: Deployments,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     /// Declared before the crew: the source holds the lanes' senders, and must go first.
@@ -162,6 +161,8 @@ pub struct Worker {
     in_flight: Option<JoinHandle<Result<Appended, EpochError>>>,
     sweep: Sweeping,
     summary: Summary,
+    /// What was entered under the configuration in force.
+    under_configuration: Accounting,
 }
 
 /// What comes to the worker by itself.
@@ -205,7 +206,8 @@ struct OpenEpoch {
 impl Worker {
     /// Starts the threads and joins the group.
     pub async fn start(settings: WorkerSettings, parts: WorkerParts) -> Result<Self, WorkerError> {
-        let WorkerParts { ledger, incarnation, configuration, blueprint, .. } = parts;
+        let WorkerParts { ledger, incarnation, .. } = parts;
+        let Deployment { configuration, blueprint, tables, open_sinks } = parts.deployment;
         let state = ledger.refresh().await?;
         let plan = recovery::plan_for(&blueprint, &state)?;
         let budget = Budget::new(settings.in_flight_bytes);
@@ -230,15 +232,16 @@ impl Worker {
             writer: EpochWriter {
                 ledger,
                 incarnation,
-                configuration,
-                state: super::state_objects::StateObjects::new(parts.state),
+                configuration: configuration.digest,
+                state: parts.state,
                 topics,
-                tables: parts.tables,
+                tables,
                 layouts: plan.layouts.clone(),
                 metrics: parts.metrics.clone(),
             },
             blueprint,
-            open_sinks: parts.open_sinks,
+            open_sinks,
+            deployments: parts.deployments,
             metrics: parts.metrics,
             health: parts.health,
             appliers: None,
@@ -254,6 +257,7 @@ impl Worker {
             in_flight: None,
             sweep: Sweeping { last: Instant::now(), task: JoinSet::new() },
             summary: Summary::default(),
+            under_configuration: Accounting::default(),
             settings,
         };
         worker.follow_sinks(&plan).await?;
@@ -276,34 +280,48 @@ impl Worker {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let done = tokio::select! {
                 () = &mut stop => {
                     self.summary.fell_short = targets.is_some();
                     break;
                 }
-                Some(event) = self.events.intake.recv() => self.on_intake(event).await?,
-                Some(report) = self.events.lanes.recv() => self.on_report(report).await?,
-                Some(error) = self.events.appliers.recv() => return Err(error.into()),
-                error = self.topics.fault() => return Err(error.into()),
-                entered = finished(&mut self.in_flight) => self.on_entered(entered).await?,
-                _ = close.tick() => self.close_epoch().await?,
+                Some(event) = self.events.intake.recv() => self.on_intake(event).await,
+                Some(report) = self.events.lanes.recv() => self.on_report(report).await,
+                Some(error) = self.events.appliers.recv() => Err(error.into()),
+                error = self.topics.fault() => Err(error.into()),
+                entered = finished(&mut self.in_flight) => self.on_entered(entered).await,
+                Some(next) = self.deployments.ready.recv() => self.deploy(next).await,
+                _ = close.tick() => self.close_epoch().await,
                 _ = look.tick() => {
-                    self.look()?;
                     if targets.as_ref().is_some_and(|targets| self.has_reached(targets)) {
                         break;
                     }
+                    self.look()
                 }
-            }
-            if self.epoch.full {
-                self.close_epoch().await?;
-            }
-            if !self.tasks.outgrown.is_empty() {
-                self.recycle().await?;
+            };
+            let done = match done {
+                Ok(()) => self.close_or_recycle().await,
+                error => error,
+            };
+            match done {
+                Err(WorkerError::OtherConfiguration { .. }) => self.follow_configuration().await?,
+                done => done?,
             }
         }
         self.leave().await?;
         self.summary.elapsed = started.elapsed();
         Ok(self.summary)
+    }
+
+    /// What the last event asked for.
+    async fn close_or_recycle(&mut self) -> Result<(), WorkerError> {
+        if self.epoch.full {
+            self.close_epoch().await?;
+        }
+        if !self.tasks.outgrown.is_empty() {
+            self.recycle().await?;
+        }
+        Ok(())
     }
 
     async fn on_intake(&mut self, event: IntakeEvent) -> Result<(), WorkerError> {

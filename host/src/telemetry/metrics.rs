@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -75,7 +76,7 @@ type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 pub struct Metrics {
     registry: Registry,
     /// The names of each layer's steps, in order.
-    steps: BTreeMap<String, Vec<String>>,
+    steps: RwLock<Arc<BTreeMap<String, Vec<String>>>>,
     records: Counter,
     dead_letters: Counter,
     lost_offsets: Counter,
@@ -188,8 +189,17 @@ impl Metrics {
                 Gauge::default(),
             ),
             registry,
-            steps,
+            steps: RwLock::new(Arc::new(steps)),
         }
+    }
+
+    /// Names each layer's steps, in order, under another configuration.
+    pub fn set_steps(&self, steps: BTreeMap<String, Vec<String>>) {
+        *self.steps.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(steps);
+    }
+
+    fn steps(&self) -> Arc<BTreeMap<String, Vec<String>>> {
+        self.steps.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Counts what an entered epoch did to records and rows. To be called once for each task of an entry.
@@ -215,7 +225,8 @@ impl Metrics {
         ] {
             self.rows.get_or_create(&FateLabels { layer: layer.to_owned(), fate }).inc_by(rows);
         }
-        let names = self.steps.get(layer).map(Vec::as_slice).unwrap_or_default();
+        let steps = self.steps();
+        let names = steps.get(layer).map(Vec::as_slice).unwrap_or_default();
         for (step, counts) in names.iter().zip(&counts.steps) {
             for (rule, rows) in &counts.rejected {
                 let labels = RuleLabels { layer: layer.to_owned(), step: step.clone(), rule: rule.clone() };
@@ -291,7 +302,7 @@ impl Metrics {
     /// Records that became dead letters and rows that failed in a step, as a share of all records.
     pub fn error_rate(&self) -> f64 {
         let failed: u64 = self
-            .steps
+            .steps()
             .keys()
             .filter_map(|layer| {
                 let labels = FateLabels { layer: layer.clone(), fate: fate::FAILED };

@@ -18,6 +18,7 @@ fn the_digest_is_of_what_decides_the_rows() {
         ("SASL_PASSWORD:-none", "SASL_PASSWORD:-other"),
         ("rows: 1000", "rows: 7"),
         ("interval: 1s", "interval: 2s"),
+        ("watch: true", "watch: false"),
         ("stop_after: 6h", "stop_after: 7h"),
         ("recycle_memory: 24MiB", "recycle_memory: 25MiB"),
         ("file_size: 64MiB", "file_size: 1MiB"),

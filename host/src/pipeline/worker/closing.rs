@@ -11,9 +11,9 @@ use crate::crash;
 use crate::ledger::entry::{Body, Entry};
 use crate::pipeline::epoch::EpochCut;
 use crate::pipeline::lane::LaneError;
-use crate::pipeline::summary::Summary;
 use crate::pipeline::suspect::Suspect;
 use crate::pipeline::tree::LayerTree;
+use crate::progress::Accounting;
 use crate::schema::{RecordSchema, type_name};
 
 impl Worker {
@@ -152,22 +152,25 @@ impl Worker {
         self.tasks.recoveries = 0;
         self.epoch.seen.extend(epoch.seen.clone());
         self.summary.add(epoch);
+        for task in &epoch.tasks {
+            self.under_configuration.add(&task.accounting);
+        }
         if let Some(appliers) = &self.appliers {
             appliers.wake();
         }
         crash::point("before_offset_commit");
         self.intake.commit(positions);
         crash::point("after_offset_commit");
-        refuse_broken_plugins(&self.summary, self.settings.failures, &self.blueprint.tree)
+        refuse_broken_plugins(&self.under_configuration, self.settings.failures, &self.blueprint.tree)
     }
 }
 
 fn refuse_broken_plugins(
-    summary: &Summary,
+    accounting: &Accounting,
     limits: FailureLimits,
     tree: &LayerTree,
 ) -> Result<(), WorkerError> {
-    for (layer, counts) in &summary.accounting.layers {
+    for (layer, counts) in &accounting.layers {
         for (index, step) in counts.steps.iter().enumerate() {
             if step.rows_in >= limits.min_rows && step.failed as f64 > limits.max_share * step.rows_in as f64
             {

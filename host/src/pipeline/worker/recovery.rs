@@ -56,13 +56,12 @@ impl Worker {
     /// Takes on partitions that the group assigned.
     pub(super) async fn take_on(&mut self, partitions: Vec<TopicPartition>) -> Result<(), WorkerError> {
         let state = self.writer.ledger.refresh().await?;
+        let entry = |partition: &TopicPartition| state.tasks.get(partition).map_or(0, |task| task.entry);
+        // Whatever goes wrong from here on, the next restart opens them.
+        self.tasks.owned.extend(partitions.iter().map(|partition| (partition.clone(), entry(partition))));
         if state.schema_version == self.epoch.schema_version {
             return self.open(partitions).await;
         }
-        let entry = |partition: &TopicPartition| state.tasks.get(partition).map_or(0, |task| task.entry);
-        self.tasks
-            .owned
-            .extend(partitions.into_iter().map(|partition| (partition.clone(), entry(&partition))));
         self.recover().await
     }
 
@@ -94,12 +93,12 @@ impl Worker {
         lost: bool,
     ) -> Result<(), WorkerError> {
         let generation = self.tasks.generation;
-        if lost {
-            self.settle().await?;
+        let entered = if lost {
+            self.settle().await
         } else {
             self.crew.retire(&partitions);
-            self.close_and_enter(None).await?;
-        }
+            self.close_and_enter(None).await
+        };
         // A recovery meanwhile has started the partitions anew.
         let is_open = lost || self.tasks.generation != generation;
         for partition in &partitions {
@@ -110,6 +109,7 @@ impl Worker {
         self.crew.drop_tasks(&partitions);
         let released = self.intake.release(partitions).await;
         self.or_source_failure(released)?;
+        entered?;
         if is_open {
             // The open epoch may hold rows of theirs.
             self.recover().await?;

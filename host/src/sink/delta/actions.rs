@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::changes::Operation;
 use super::files::ActiveFile;
 use super::{DeltaSettings, application_id};
-use crate::ledger::entry::{DataFile, Entry, EntryNumber, SinkEntry};
+use crate::ledger::entry::{Body, DataFile, Entry, EntryNumber, SinkEntry};
 
 const ENGINE: &str = concat!("sluicebox/", env!("CARGO_PKG_VERSION"));
 
@@ -94,12 +94,19 @@ pub(super) fn first_info(settings: &DeltaSettings, operation: &str, read_version
 /// Where the rows of a commit come from.
 fn provenance(settings: &DeltaSettings, parts: &[(&Entry, &SinkEntry)]) -> HashMap<String, Value> {
     let entries: Vec<EntryNumber> = parts.iter().map(|(entry, _)| entry.number).collect();
-    let sluicebox = json!({
+    let mut sluicebox = json!({
         "pipeline": settings.pipeline,
         "sink": settings.sink,
         "ledger": settings.ledger,
         "entries": entries,
-        "plugins": settings.plugins,
     });
+    // Entries from before a change of the configuration came out of other plugins, which the ledger knows.
+    if parts.iter().all(|(entry, _)| is_under(entry, &settings.configuration)) {
+        sluicebox["plugins"] = json!(settings.plugins);
+    }
     HashMap::from([("sluicebox".to_owned(), sluicebox)])
+}
+
+fn is_under(entry: &Entry, configuration: &str) -> bool {
+    matches!(&entry.body, Body::Epoch(epoch) if epoch.configuration == configuration)
 }

@@ -96,7 +96,8 @@ pub struct DeltaSettings {
     pub mode: Mode,
     /// Bytes at which a file is closed that a merge writes.
     pub file_size: usize,
-    /// Named in each commit.
+    /// The digest of the configuration that has these plugins. They are named in commits of its entries.
+    pub configuration: String,
     pub plugins: Vec<PluginReference>,
     /// What the ledger last recorded of the table, if anything: a table that was there is not created again.
     pub record: Option<SinkRecord>,
@@ -118,6 +119,7 @@ impl DeltaSettings {
             start,
             mode: Mode::Append,
             file_size: 128 << 20,
+            configuration: String::new(),
             plugins: Vec::new(),
             record: None,
             accept_version: None,

@@ -1,0 +1,99 @@
+//! What a pipeline file comes to for a worker: everything of it that can be put in force while the worker runs.
+
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::blueprint::{Blueprint, PlanError};
+use super::event_clock::EventClock;
+use super::state_objects::{StateError, StateObjects};
+use super::task::{Task, TaskError, TaskStart};
+use super::worker::OpenSinks;
+use crate::decode::Decoder;
+use crate::ledger::entry::{Body, Configuration, Configure, Writer};
+use crate::ledger::{Appended, Ledger, LedgerError, LedgerState, Proposal};
+use crate::source::Generation;
+use crate::telemetry::Metrics;
+
+pub struct Deployment {
+    pub configuration: Configuration,
+    pub blueprint: Blueprint,
+    /// For each sink, where its files go.
+    pub tables: Arc<[Arc<dyn ObjectStore>]>,
+    pub open_sinks: Box<dyn OpenSinks>,
+}
+
+/// Where a running worker gets other deployments from.
+pub struct Deployments {
+    /// Those that were [rehearsed](rehearse).
+    pub ready: mpsc::Receiver<Deployment>,
+    /// To have the pipeline file read again, because another worker has put another configuration in force.
+    pub ask: mpsc::Sender<()>,
+}
+
+/// Why a deployment would not run where the pipeline stands.
+#[derive(Debug, thiserror::Error)]
+pub enum RehearsalError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error("decode: {0}")]
+    Decode(#[from] crate::decode::DecodeError),
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Task(#[from] TaskError),
+}
+
+/// Opens all steps under the schema in force, restores the state of every task into them once, and lets go of them. The
+/// plugins run on the calling thread.
+pub async fn rehearse(
+    blueprint: &Blueprint,
+    state: &LedgerState,
+    objects: &StateObjects,
+    metrics: &Arc<Metrics>,
+) -> Result<(), RehearsalError> {
+    let Some(records) = state.schema.as_ref().or(blueprint.declared.as_ref()) else {
+        return Ok(blueprint.plan_without_schema().map(drop)?);
+    };
+    let plan = blueprint.plan(records)?;
+    for task in state.tasks.values().filter(|task| !task.state.is_empty()) {
+        let start = TaskStart {
+            partition: task.partition.clone(),
+            generation: Generation::default(),
+            position: task.position,
+            max_event_time: task.max_event_time,
+            state: objects.restore(&task.state).await?,
+            suspect: None,
+        };
+        let decoder = Decoder::new(plan.decode.clone(), plan.records.clone())?;
+        let clock = EventClock::new(plan.event_time.clone(), task.max_event_time, 0);
+        Task::open(plan.tree.clone(), decoder, clock, metrics.clone(), start)?;
+    }
+    Ok(())
+}
+
+/// Puts the configuration in force, if another one is. Workers on the other one take this one up, or stop.
+pub async fn put_in_force(ledger: &Ledger, configuration: &Configuration) -> Result<(), LedgerError> {
+    loop {
+        let state = ledger.refresh().await?;
+        if state.configuration.digest == configuration.digest {
+            return Ok(());
+        }
+        tracing::info!(digest = configuration.digest, "the configuration changed; entering it in the ledger");
+        // An incarnation of its own: the worker's proposals count from 1.
+        let writer = Writer { incarnation: Uuid::new_v4(), epoch: 1 };
+        let body = Body::Configure(Configure {
+            replaces: state.configuration.digest.clone(),
+            configuration: configuration.clone(),
+        });
+        let opened_at_ms = ledger.clock().now_ms();
+        match ledger.append(Proposal { writer, opened_at_ms, body }).await? {
+            Appended::Entered(_) => return Ok(()),
+            lost => tracing::debug!(?lost, "somebody else changed the configuration too"),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Another configuration under a running worker: the epoch closes under the old one, and the tasks go on from the
+//! ledger under the new one.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+use tracing::info;
+
+use super::{Worker, WorkerError};
+use crate::pipeline::deployment::{Deployment, put_in_force};
+use crate::pipeline::topics::{TopicLooks, TopicWatch};
+use crate::progress::Accounting;
+
+/// How long the pipeline file may take to become what another worker has put in force.
+const PATIENCE: Duration = Duration::from_secs(30);
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
+impl Worker {
+    /// Puts a deployment in force, and goes on under it.
+    pub(super) async fn deploy(&mut self, next: Deployment) -> Result<(), WorkerError> {
+        match self.close_and_enter(None).await {
+            // Somebody else was first, perhaps with the same.
+            Ok(()) | Err(WorkerError::OtherConfiguration { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        put_in_force(&self.writer.ledger, &next.configuration).await?;
+        self.adopt(next).await
+    }
+
+    /// Another worker has put another configuration in force: goes on under it once this worker's file says the same.
+    pub(super) async fn follow_configuration(&mut self) -> Result<(), WorkerError> {
+        info!("another configuration is in force; reading the pipeline file again");
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            // A request that waits already serves as well.
+            let _ = self.deployments.ask.try_send(());
+            let next = timeout_at(Instant::now() + ASK_EVERY, self.deployments.ready.recv()).await;
+            let Ok(Some(next)) = next else { continue };
+            let state = self.writer.ledger.refresh().await?;
+            if next.configuration.digest == state.configuration.digest {
+                return self.adopt(next).await;
+            }
+            // Neither what ran nor what is in force: the file has changed once more.
+            if next.configuration.digest != self.writer.configuration {
+                return self.deploy(next).await;
+            }
+        }
+        let in_force = self.writer.ledger.state().configuration.digest.clone();
+        Err(WorkerError::OtherConfiguration { in_force })
+    }
+
+    async fn adopt(&mut self, next: Deployment) -> Result<(), WorkerError> {
+        let Deployment { configuration, blueprint, tables, open_sinks } = next;
+        for plugin in &configuration.plugins {
+            info!(
+                layer = plugin.layer,
+                step = plugin.step,
+                plugin = plugin.name,
+                version = plugin.version,
+                sha256 = plugin.digest,
+                "goes on with"
+            );
+        }
+        self.metrics.set_steps(blueprint.tree.step_names());
+        let topics = TopicWatch::new(self.intake.handle(), self.writer.ledger.clone(), &blueprint.tree);
+        self.topics = TopicLooks::new(topics.clone());
+        self.writer.topics = topics;
+        self.writer.configuration = configuration.digest;
+        self.writer.tables = tables;
+        self.blueprint = blueprint;
+        self.open_sinks = open_sinks;
+        self.appliers = None;
+        self.tasks.suspects.clear();
+        self.under_configuration = Accounting::default();
+        self.restart().await
+    }
+}
