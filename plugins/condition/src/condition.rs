@@ -27,6 +27,10 @@ pub struct Condition {
     pub prefix: Option<String>,
     /// Text in which this regular expression is found; anchor it by `^` and `$`.
     pub matches: Option<String>,
+    /// Text of at least so many characters.
+    pub min_length: Option<u32>,
+    /// Text of at most so many characters.
+    pub max_length: Option<u32>,
     /// `true`: has no value. `false`: has one.
     pub is_null: Option<bool>,
 }
