@@ -1,8 +1,7 @@
 //! Arithmetic on columns: parsed to postfix order, computed column by column.
 
+use sluicebox_kernels::floats;
 use sluicebox_plugin::{Bitmap, Column, Error, Values, change_values, combine_values};
-
-use crate::cast::floats;
 
 /// Parentheses and signs nest no deeper, so that parsing cannot exhaust the stack.
 const MAX_DEPTH: usize = 64;

@@ -1,11 +1,8 @@
 //! Changes columns by a list of steps, one after the other.
 
-mod cast;
 mod expression;
 mod program;
 mod step;
-mod text;
-mod time_format;
 
 use sluicebox_plugin::schemars::{self, JsonSchema};
 use sluicebox_plugin::serde::Deserialize;

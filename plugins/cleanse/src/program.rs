@@ -2,16 +2,14 @@
 
 use std::borrow::Cow;
 
+use sluicebox_kernels::{self as kernels, CastTo, TimeFormat};
 use sluicebox_plugin::{
-    Batch, Bitmap, Column, ColumnBuilder, Error, Field, Kind, Literal, Outcome, Place, Reads, Rejections,
-    Scalar, Schema, field, kind_name, parse_rfc3339, timestamp_micros,
+    Batch, Column, ColumnBuilder, Error, Field, Kind, Literal, Outcome, Place, Reads, Rejections, Scalar,
+    Schema, field, kind_name, parse_rfc3339, timestamp_micros,
 };
 
-use crate::cast;
 use crate::expression::Expression;
-use crate::step::{AddStep, CastTo, OnFailure, Step};
-use crate::text;
-use crate::time_format::TimeFormat;
+use crate::step::{AddStep, OnFailure, Step};
 
 const CAST: u16 = 0;
 const PARSE_TIMESTAMP: u16 = 1;
@@ -87,17 +85,17 @@ impl Program {
                     registers.push(load(place, batch));
                     continue;
                 }
-                Instruction::Trim(register) => text::trim(column(register))?,
-                Instruction::Upper(register) => text::upper(take(&mut registers, *register))?,
-                Instruction::Lower(register) => text::lower(take(&mut registers, *register))?,
+                Instruction::Trim(register) => kernels::trim(column(register))?,
+                Instruction::Upper(register) => kernels::upper(take(&mut registers, *register))?,
+                Instruction::Lower(register) => kernels::lower(take(&mut registers, *register))?,
                 Instruction::Default(register, kind, value) => default(column(register), kind, value)?,
                 Instruction::Cast(register, kind, to, on_failure) => {
-                    let (result, failed) = cast::cast(column(register), kind, *to)?;
+                    let (result, failed) = kernels::cast(column(register), kind, *to)?;
                     failures.add(failed, CAST, *on_failure, to.describe());
                     result
                 }
                 Instruction::ParseTimestamp(register, format, on_failure) => {
-                    let (result, failed) = cast::parse_timestamps(column(register), format)?;
+                    let (result, failed) = kernels::parse_timestamps(column(register), format)?;
                     failures.add(failed, PARSE_TIMESTAMP, *on_failure, "a timestamp of the format");
                     result
                 }
@@ -219,7 +217,7 @@ impl Compiler<'_> {
             }
             Step::Cast(step) => {
                 let (register, kind) = self.load(&step.column)?;
-                if !cast::can_cast(&kind, step.to) {
+                if !kernels::can_cast(&kind, step.to) {
                     return Err(Error::Schema(format!(
                         "column `{}` is {}, which cannot be cast to {}",
                         step.column,
@@ -296,7 +294,7 @@ impl Compiler<'_> {
                 let mut operands = Vec::with_capacity(names.len());
                 for name in &names {
                     let (register, kind) = self.load(name)?;
-                    if !cast::is_number(&kind) {
+                    if !kernels::is_number(&kind) {
                         return Err(Error::Schema(format!(
                             "column `{name}` is {}, not a number: `{written}`",
                             kind_name(&kind)
@@ -375,19 +373,4 @@ fn literal(value: &Literal, kind: &Kind) -> Option<Scalar> {
         kind if *kind == timestamp_micros() => Scalar::Int(parse_rfc3339(value.as_str()?.as_bytes())?),
         _ => return None,
     })
-}
-
-/// The validity of a result that has a value where its operand has one and the conversion did not fail.
-pub fn without(validity: Option<&[u8]>, failed: &[(usize, String)], rows: usize) -> Option<Vec<u8>> {
-    if failed.is_empty() {
-        return validity.map(<[u8]>::to_vec);
-    }
-    let mut present = match validity {
-        Some(validity) => Bitmap::from_bytes(validity, rows),
-        None => Bitmap::filled(rows, true),
-    };
-    for (row, _) in failed {
-        present.set(*row, false);
-    }
-    Some(present.into_bytes())
 }

@@ -1,5 +1,6 @@
 //! Steps as they are written.
 
+use sluicebox_kernels::CastTo;
 use sluicebox_plugin::Literal;
 use sluicebox_plugin::schemars::{self, JsonSchema};
 use sluicebox_plugin::serde::Deserialize;
@@ -45,17 +46,6 @@ pub struct CastStep {
     pub to: CastTo,
     #[serde(default)]
     pub on_failure: OnFailure,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CastTo {
-    Int64,
-    Float64,
-    Utf8,
-    Boolean,
-    /// Of texts (RFC 3339); of integers, which are microseconds.
-    Timestamp,
 }
 
 /// What happens to a value that cannot be converted.

@@ -2,14 +2,26 @@
 
 use std::borrow::Cow;
 
+use sluicebox_plugin::schemars::{self, JsonSchema};
+use sluicebox_plugin::serde::Deserialize;
 use sluicebox_plugin::{
     Bitmap, ByteStrings, Column, ColumnBuilder, Error, Kind, Scalar, Strings, Values, kind_name, map_values,
     parse_rfc3339, timestamp_micros,
 };
 
-use crate::program::without;
-use crate::step::CastTo;
 use crate::time_format::TimeFormat;
+
+/// What a value can be converted to.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CastTo {
+    Int64,
+    Float64,
+    Utf8,
+    Boolean,
+    /// Of texts (RFC 3339); of integers, which are microseconds.
+    Timestamp,
+}
 
 impl CastTo {
     pub fn kind(self) -> Kind {
@@ -22,6 +34,7 @@ impl CastTo {
         }
     }
 
+    /// For messages: what a value that was not converted is not.
     pub fn describe(self) -> &'static str {
         match self {
             CastTo::Int64 => "an integer of 64 bits",
@@ -38,7 +51,8 @@ pub fn is_number(kind: &Kind) -> bool {
     is_int(kind) || matches!(kind, Kind::Float32 | Kind::Float64)
 }
 
-fn is_int(kind: &Kind) -> bool {
+/// Integers of any width.
+pub fn is_int(kind: &Kind) -> bool {
     matches!(
         kind,
         Kind::Int8
@@ -86,6 +100,7 @@ pub fn floats(column: &Column) -> Result<Cow<'_, [f64]>, Error> {
 /// The rows that could not be converted, ascending, each with its value as text.
 pub type Failed = Vec<(usize, String)>;
 
+/// The column converted, if [`can_cast`] says so, and what could not be.
 pub fn cast(column: &Column, kind: &Kind, to: CastTo) -> Result<(Column, Failed), Error> {
     if *kind == to.kind() {
         return Ok((column.clone(), Vec::new()));
@@ -162,6 +177,7 @@ fn text_of(value: &Scalar) -> String {
     }
 }
 
+/// The texts or integers of a column as microseconds since the epoch, and what could not be read.
 pub fn parse_timestamps(column: &Column, format: &TimeFormat) -> Result<(Column, Failed), Error> {
     let rows = column.length as usize;
     let present = match &column.validity {
@@ -190,4 +206,19 @@ pub fn parse_timestamps(column: &Column, format: &TimeFormat) -> Result<(Column,
 
 fn text(bytes: &ByteStrings, row: usize) -> &str {
     Strings::new(bytes).text(row)
+}
+
+/// The validity of a result that has a value where its operand has one and the conversion did not fail.
+fn without(validity: Option<&[u8]>, failed: &[(usize, String)], rows: usize) -> Option<Vec<u8>> {
+    if failed.is_empty() {
+        return validity.map(<[u8]>::to_vec);
+    }
+    let mut present = match validity {
+        Some(validity) => Bitmap::from_bytes(validity, rows),
+        None => Bitmap::filled(rows, true),
+    };
+    for (row, _) in failed {
+        present.set(*row, false);
+    }
+    Some(present.into_bytes())
 }
