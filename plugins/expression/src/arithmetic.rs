@@ -6,7 +6,7 @@ use sluicebox_plugin::{Bitmap, map_values};
 
 use crate::failure::Rule;
 use crate::node::Arithmetic;
-use crate::vector::Slots;
+use crate::slots::Slots;
 
 /// The rows that fail, nulls among them perhaps; `None`: none does.
 pub type Failed = Option<(Bitmap, Rule)>;

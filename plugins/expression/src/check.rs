@@ -1,13 +1,12 @@
 //! From a tree to nodes: finds the columns, and gives everything a type.
 
-use sluicebox_kernels::{CastTo, TimeFormat, can_cast};
+use sluicebox_kernels::{CastTo, can_cast};
 use sluicebox_plugin::Error;
 
-use crate::function::{SIGNATURES, SPECIAL};
-use crate::node::{Arithmetic, Comparison, Constant, Node};
-use crate::time::{Part, Unit};
+use crate::node::{Arithmetic, Comparison, Constant, Function, Node};
 use crate::tree::{Form, Literal, Operator, Sense, Tree};
 use crate::types::Type;
+use crate::wrong::{Wrong, mismatch, told, wrong_at};
 
 /// The columns that an expression may name.
 pub trait Columns {
@@ -16,15 +15,8 @@ pub trait Columns {
     fn find(&mut self, name: &str) -> Result<(usize, Type), Error>;
 }
 
-/// What is wrong with a part of an expression.
-pub enum Wrong {
-    /// With the expression itself.
-    Expression(usize, String),
-    /// With the columns that it names.
-    Schema(usize, String),
-}
-
-type Checked = Result<(Node, Type), Wrong>;
+/// A node and its type.
+pub type Checked = Result<(Node, Type), Wrong>;
 
 pub struct Checker<'a> {
     pub columns: &'a mut dyn Columns,
@@ -63,7 +55,7 @@ impl Checker<'_> {
         }
     }
 
-    fn boxed(&mut self, tree: &Tree, wanted: Type) -> Result<Box<Node>, Wrong> {
+    pub fn boxed(&mut self, tree: &Tree, wanted: Type) -> Result<Box<Node>, Wrong> {
         self.of_type(tree, wanted).map(Box::new)
     }
 
@@ -94,7 +86,7 @@ impl Checker<'_> {
             }
             Operator::Concat => {
                 let texts = vec![self.of_type(left, Type::Text)?, self.of_type(right, Type::Text)?];
-                return Ok((Node::Call(crate::node::Function::Concat, texts), Type::Text));
+                return Ok((Node::Call(Function::Concat, texts), Type::Text));
             }
             Operator::Add => return self.arithmetic(tree, Arithmetic::Add, left, right),
             Operator::Subtract => return self.arithmetic(tree, Arithmetic::Subtract, left, right),
@@ -140,7 +132,7 @@ impl Checker<'_> {
     }
 
     /// Parts that must become one type.
-    fn alike(&mut self, trees: &[&Tree]) -> Result<(Vec<Node>, Type), Wrong> {
+    pub fn alike(&mut self, trees: &[&Tree]) -> Result<(Vec<Node>, Type), Wrong> {
         let mut common = Type::Null;
         let mut nodes = Vec::with_capacity(trees.len());
         for tree in trees {
@@ -166,7 +158,7 @@ impl Checker<'_> {
         Ok((sensed(Node::In(Box::new(tested), nodes), sense), Type::Boolean))
     }
 
-    fn case(&mut self, tree: &Tree, branches: &[(Tree, Tree)], otherwise: Option<&Tree>) -> Checked {
+    pub fn case(&mut self, tree: &Tree, branches: &[(Tree, Tree)], otherwise: Option<&Tree>) -> Checked {
         let null = Tree::new(tree.at, Form::Literal(Literal::Null));
         let conditions = branches.iter().map(|(condition, _)| self.of_type(condition, Type::Boolean));
         let conditions = conditions.collect::<Result<Vec<Node>, Wrong>>()?;
@@ -195,70 +187,6 @@ impl Checker<'_> {
             _ if found == Type::Null => Ok((Node::Constant(null_of(result)), result)),
             Some(kind) if can_cast(&kind, wanted) => Ok((Node::Cast(Box::new(node), kind, wanted), result)),
             _ => Err(mismatch(inner, found, &format!("what can be cast to {to}"))),
-        }
-    }
-
-    fn call(&mut self, tree: &Tree, name: &str, arguments: &[Tree]) -> Checked {
-        if let Some(signature) = SIGNATURES.iter().find(|signature| signature.name == name) {
-            if !signature.takes(arguments.len()) {
-                return Err(count(tree, name, &signature.arguments(), arguments.len()));
-            }
-            let nodes = arguments
-                .iter()
-                .enumerate()
-                .map(|(at, argument)| self.of_type(argument, signature.parameter(at).unwrap_or(Type::Null)));
-            let nodes = nodes.collect::<Result<Vec<Node>, Wrong>>()?;
-            return Ok((Node::Call(signature.function, nodes), signature.result));
-        }
-        match (name, arguments) {
-            ("if", [condition, value, otherwise]) => {
-                self.case(tree, &[(condition.clone(), value.clone())], Some(otherwise))
-            }
-            ("if", _) => Err(count(tree, name, "3", arguments.len())),
-            ("coalesce", [_, ..]) => {
-                let (nodes, of) = self.alike(&arguments.iter().collect::<Vec<_>>())?;
-                Ok((Node::Coalesce(nodes), of))
-            }
-            ("coalesce", _) => Err(count(tree, name, "at least 1", 0)),
-            ("nullif", [value, unwanted]) => {
-                let (nodes, of) = self.alike(&[value, unwanted])?;
-                match <[Node; 2]>::try_from(nodes) {
-                    Ok(both) => Ok((Node::NullIf(Box::new(both)), of)),
-                    Err(_) => Err(count(tree, name, "2", 2)),
-                }
-            }
-            ("nullif", _) => Err(count(tree, name, "2", arguments.len())),
-            ("abs", [value]) => match self.check(value)? {
-                (node, of @ (Type::Int | Type::Float | Type::Interval)) => {
-                    Ok((Node::Absolute(Box::new(node), tree.to_string().into()), of))
-                }
-                (_, found) => Err(mismatch(value, found, "a number or an interval")),
-            },
-            ("truncate", [time, unit]) => {
-                let time = self.boxed(time, Type::Timestamp)?;
-                Ok((Node::Truncate(time, named(unit, Unit::parse, Unit::NAMES)?), Type::Timestamp))
-            }
-            ("parse_timestamp", [text, format]) => {
-                let text = self.boxed(text, Type::Text)?;
-                let format = named(format, text_format, "a format such as '%d/%m/%Y %H:%M' or 'rfc3339'")?;
-                Ok((Node::ParseTimestamp(text, format), Type::Timestamp))
-            }
-            ("truncate" | "parse_timestamp", _) => Err(count(tree, name, "2", arguments.len())),
-            (part, [time]) if Part::parse(part).is_some() => {
-                let time = self.boxed(time, Type::Timestamp)?;
-                Ok((
-                    Part::parse(part)
-                        .map_or(Node::Constant(null_of(Type::Int)), |part| Node::Part(time, part)),
-                    Type::Int,
-                ))
-            }
-            (one, _) if SPECIAL.contains(&one) => Err(count(tree, name, "1", arguments.len())),
-            _ => {
-                let known: Vec<&str> =
-                    SIGNATURES.iter().map(|signature| signature.name).chain(SPECIAL).collect();
-                let what = format!("there is no function `{name}`; there are {}", known.join(", "));
-                Err(Wrong::Expression(tree.at, what))
-            }
         }
     }
 }
@@ -295,7 +223,7 @@ fn constant(literal: &Literal) -> (Node, Type) {
     (Node::Constant(constant), of)
 }
 
-fn null_of(of: Type) -> Constant {
+pub fn null_of(of: Type) -> Constant {
     Constant::Null(Box::new(match of {
         Type::Boolean => Constant::Bool(false),
         Type::Float => Constant::Float(0.0),
@@ -336,57 +264,4 @@ fn sensed(node: Node, sense: Sense) -> Node {
 
 fn symbol(form: &Form) -> &'static str {
     if let Form::Binary(operator, ..) = form { operator.symbol() } else { "" }
-}
-
-fn text_format(written: &str) -> Option<TimeFormat> {
-    TimeFormat::new(written).ok().filter(|format| !format.is_number())
-}
-
-/// What a text that stands in the expression itself names.
-fn named<T>(tree: &Tree, parse: impl Fn(&str) -> Option<T>, wanted: &str) -> Result<T, Wrong> {
-    let found = if let Form::Literal(Literal::Text(text)) = &tree.form { parse(text) } else { None };
-    found.ok_or_else(|| Wrong::Expression(tree.at, format!("expected {wanted}, found `{tree}`")))
-}
-
-/// A part and its type, for people.
-fn told(tree: &Tree, of: Type) -> String {
-    match &tree.form {
-        Form::Column(name) => format!("column `{name}`, which is {}", of.name()),
-        _ => format!("`{tree}`, which is {}", of.name()),
-    }
-}
-
-fn mismatch(tree: &Tree, found: Type, wanted: &str) -> Wrong {
-    let what = format!("expected {wanted}, found {}", told(tree, found));
-    if names_column(tree) { Wrong::Schema(tree.at, what) } else { Wrong::Expression(tree.at, what) }
-}
-
-fn wrong_at(tree: &Tree, left: &Tree, right: &Tree, what: String) -> Wrong {
-    match names_column(left) || names_column(right) {
-        true => Wrong::Schema(tree.at, what),
-        false => Wrong::Expression(tree.at, what),
-    }
-}
-
-/// Whether the type of a part depends on a column.
-fn names_column(tree: &Tree) -> bool {
-    match &tree.form {
-        Form::Column(_) => true,
-        Form::Literal(_) => false,
-        Form::Negate(inner) | Form::Not(inner) | Form::IsNull(inner, _) | Form::Cast(inner, _) => {
-            names_column(inner)
-        }
-        Form::Binary(_, left, right) => names_column(left) || names_column(right),
-        Form::In(tested, values, _) => names_column(tested) || values.iter().any(names_column),
-        Form::Call(_, arguments) => arguments.iter().any(names_column),
-        Form::Case(branches, otherwise) => {
-            let in_branch =
-                |(condition, value): &(Tree, Tree)| names_column(condition) || names_column(value);
-            branches.iter().any(in_branch) || otherwise.as_deref().is_some_and(names_column)
-        }
-    }
-}
-
-fn count(tree: &Tree, name: &str, wanted: &str, found: usize) -> Wrong {
-    Wrong::Expression(tree.at, format!("`{name}` takes {wanted} arguments, found {found}"))
 }

@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 
 use sluicebox_kernels as kernels;
-use sluicebox_plugin::{Bitmap, Error, same_bytes};
+use sluicebox_plugin::{Bitmap, Error};
 
 use crate::arithmetic::{self, Failed};
+use crate::call::call;
+use crate::choose::choose;
+use crate::compare::compare;
 use crate::failure::{Failure, Rule};
-use crate::node::{Arithmetic, Comparison, Function, Node};
-use crate::text;
-use crate::vector::{Slots, Texts, Values, Vector, both, mixed};
+use crate::node::{Arithmetic, Comparison, Node};
+use crate::truth::Truth;
+use crate::vector::{Values, Vector, both, mixed};
 
 pub struct Evaluation<'a> {
     inputs: &'a [Vector<'a>],
@@ -257,146 +260,4 @@ fn narrowed(needed: Option<&Bitmap>, mut rows: Bitmap) -> Bitmap {
         rows.and(needed.as_bytes());
     }
     rows
-}
-
-/// The rows for which a condition is true, and those for which it is false; in neither it is null.
-struct Truth {
-    is_true: Bitmap,
-    is_false: Bitmap,
-}
-
-impl Truth {
-    fn of(vector: &Vector<'_>, rows: usize) -> Result<Truth, Error> {
-        let mut is_true = Bitmap::from_bytes(vector.bools()?, rows);
-        let mut is_false = is_true.clone().inverted();
-        if let Some(present) = &vector.present {
-            is_true.and(present);
-            is_false.and(present);
-        }
-        Ok(Truth { is_true, is_false })
-    }
-
-    fn into_vector(self) -> Vector<'static> {
-        let mut present = self.is_true.clone();
-        present.or(self.is_false.as_bytes());
-        Vector::of_bools(self.is_true, Some(present.into_bytes().into()))
-    }
-}
-
-fn compare(
-    comparison: Comparison,
-    left: &Vector<'_>,
-    right: &Vector<'_>,
-    rows: usize,
-) -> Result<Bitmap, Error> {
-    Ok(match &left.values {
-        Values::Ints(values) => compare_slots(comparison, values, right.ints()?, rows),
-        Values::Floats(values) => compare_slots(comparison, values, right.floats()?, rows),
-        Values::Texts(values) => compare_texts(comparison, values, right.texts()?, rows),
-        Values::Bools(bits) => {
-            let mut differ = Bitmap::from_bytes(bits, rows);
-            differ.xor(right.bools()?);
-            if comparison == Comparison::Eq { differ.inverted() } else { differ }
-        }
-    })
-}
-
-fn compare_slots<T: Copy + PartialOrd>(
-    comparison: Comparison,
-    left: &Slots<'_, T>,
-    right: &Slots<'_, T>,
-    rows: usize,
-) -> Bitmap {
-    match comparison {
-        Comparison::Eq => left.test(right, rows, |a, b| a == b),
-        Comparison::Ne => left.test(right, rows, |a, b| a != b),
-        Comparison::Lt => left.test(right, rows, |a, b| a < b),
-        Comparison::Le => left.test(right, rows, |a, b| a <= b),
-        Comparison::Gt => left.test(right, rows, |a, b| a > b),
-        Comparison::Ge => left.test(right, rows, |a, b| a >= b),
-    }
-}
-
-fn compare_texts(comparison: Comparison, left: &Texts<'_>, right: &Texts<'_>, rows: usize) -> Bitmap {
-    let same = || Bitmap::of_rows(rows, |row| same_bytes(left.get(row), right.get(row)));
-    let order = |row: usize| left.get(row).cmp(right.get(row));
-    match comparison {
-        Comparison::Eq => same(),
-        Comparison::Ne => same().inverted(),
-        Comparison::Lt => Bitmap::of_rows(rows, |row| order(row).is_lt()),
-        Comparison::Le => Bitmap::of_rows(rows, |row| order(row).is_le()),
-        Comparison::Gt => Bitmap::of_rows(rows, |row| order(row).is_gt()),
-        Comparison::Ge => Bitmap::of_rows(rows, |row| order(row).is_ge()),
-    }
-}
-
-/// One vector where `mask` is set, the other elsewhere.
-fn choose(
-    mask: &Bitmap,
-    chosen: &Vector<'_>,
-    other: Vector<'_>,
-    rows: usize,
-) -> Result<Vector<'static>, Error> {
-    let present = match (&chosen.present, &other.present) {
-        (None, None) => None,
-        _ => Some(blended(mask, &chosen.presence(rows), &other.presence(rows))),
-    };
-    let values = match &chosen.values {
-        Values::Bools(bits) => {
-            let others = Bitmap::from_bytes(other.bools()?, rows);
-            Values::Bools(blended(mask, &Bitmap::from_bytes(bits, rows), &others).into_bytes().into())
-        }
-        Values::Texts(texts) => Values::Texts(texts.choose(mask, other.texts()?, rows)),
-        Values::Ints(slots) => match other.values {
-            Values::Ints(others) => Values::Ints(slots.choose(mask, others, rows)),
-            _ => return Err(mixed()),
-        },
-        Values::Floats(slots) => match other.values {
-            Values::Floats(others) => Values::Floats(slots.choose(mask, others, rows)),
-            _ => return Err(mixed()),
-        },
-    };
-    Ok(Vector { values, present: present.map(|present| present.into_bytes().into()) })
-}
-
-fn blended(mask: &Bitmap, chosen: &Bitmap, others: &Bitmap) -> Bitmap {
-    let (mut blended, mut elsewhere) = (chosen.clone(), mask.clone().inverted());
-    blended.and(mask.as_bytes());
-    elsewhere.and(others.as_bytes());
-    blended.or(elsewhere.as_bytes());
-    blended
-}
-
-fn call(function: Function, arguments: &[Vector<'_>], rows: usize) -> Result<Values<'static>, Error> {
-    let texts = |at: usize| arguments.get(at).ok_or_else(mixed)?.texts();
-    let ints = |at: usize| arguments.get(at).ok_or_else(mixed)?.ints();
-    let bools = |bits: Bitmap| Values::Bools(bits.into_bytes().into());
-    Ok(match function {
-        Function::Lower => Values::Texts(text::changed(texts(0)?, rows, kernels::lower)?),
-        Function::Upper => Values::Texts(text::changed(texts(0)?, rows, kernels::upper)?),
-        Function::Trim => Values::Texts(text::changed(texts(0)?, rows, text::trim)?),
-        Function::Length => Values::Ints(text::length(texts(0)?, rows)),
-        Function::Concat => {
-            let all = arguments.iter().map(Vector::texts).collect::<Result<Vec<_>, Error>>()?;
-            Values::Texts(text::concat(&all, rows))
-        }
-        Function::Substring => {
-            let length = if arguments.len() > 2 { Some(ints(2)?) } else { None };
-            Values::Texts(text::substring(texts(0)?, ints(1)?, length, rows))
-        }
-        Function::Replace => Values::Texts(text::replace(texts(0)?, texts(1)?, texts(2)?, rows)),
-        Function::SplitPart => Values::Texts(text::split_part(texts(0)?, texts(1)?, ints(2)?, rows)),
-        Function::StartsWith => bools(text::starts_with(texts(0)?, texts(1)?, rows)),
-        Function::EndsWith => bools(text::ends_with(texts(0)?, texts(1)?, rows)),
-        Function::Contains => bools(text::contains(texts(0)?, texts(1)?, rows)),
-        Function::Floor | Function::Ceil | Function::Round => {
-            let values = arguments.first().ok_or_else(mixed)?.floats()?;
-            Values::Floats(match function {
-                Function::Floor => values.map(f64::floor),
-                Function::Ceil => values.map(f64::ceil),
-                _ if arguments.len() > 1 => arithmetic::round(values, ints(1)?, rows),
-                _ => values.map(f64::round),
-            })
-        }
-    })
 }

@@ -6,28 +6,37 @@
 //! can fail: not the branch of a `case` that is not taken, nor the right side of an `and` whose left side is false.
 
 mod arithmetic;
+mod call;
 mod check;
+mod choose;
+mod compare;
 mod evaluate;
 mod failure;
 mod function;
+mod function_call;
 mod node;
 mod parse;
+mod slots;
 mod text;
+mod texts;
 mod time;
 mod token;
 mod tree;
+mod truth;
 mod types;
 mod vector;
+mod wrong;
 
 use std::fmt::{self, Display, Formatter};
 
 use sluicebox_plugin::{Error, Kind};
 
-use check::{Checker, Wrong};
+use check::Checker;
 use evaluate::Evaluation;
 use node::Node;
 use token::Mistake;
 use tree::Tree;
+use wrong::Wrong;
 
 pub use check::Columns;
 pub use failure::{Failure, Rule};

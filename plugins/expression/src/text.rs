@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use sluicebox_kernels as kernels;
 use sluicebox_plugin::{Bitmap, Column, Error, Values as ColumnValues, same_bytes};
 
-use crate::vector::{Slots, Texts, mixed};
+use crate::slots::Slots;
+use crate::texts::Texts;
+use crate::vector::mixed;
 
 /// The texts after a change that works on whole columns.
 pub fn changed(

@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 
-use sluicebox_plugin::{
-    Batch, Bitmap, ByteStrings, Column, Error, Place, Strings, Values as ColumnValues, combine_values,
-    map_values,
-};
+use sluicebox_plugin::{Batch, Bitmap, Column, Error, Place, Values as ColumnValues};
 
 use crate::node::Constant;
+use crate::slots::Slots;
+use crate::texts::Texts;
 use crate::types::Type;
 
 #[derive(Clone, Debug)]
@@ -24,19 +23,6 @@ pub(crate) enum Values<'a> {
     Ints(Slots<'a, i64>),
     Floats(Slots<'a, f64>),
     Texts(Texts<'a>),
-}
-
-/// A value for each row, or the same for all.
-#[derive(Clone, Debug)]
-pub(crate) enum Slots<'a, T: Copy> {
-    Each(Cow<'a, [T]>),
-    Same(T),
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Texts<'a> {
-    Each(Cow<'a, ByteStrings>),
-    Same(Cow<'a, [u8]>),
 }
 
 impl<'a> Vector<'a> {
@@ -166,145 +152,5 @@ pub(crate) fn both<'a>(
             Some(both.into_bytes().into())
         }
         (left, right) => left.or(right),
-    }
-}
-
-impl<'a, T: Copy> Slots<'a, T> {
-    #[inline(always)]
-    pub fn get(&self, row: usize) -> T {
-        match self {
-            Slots::Each(values) => values[row],
-            Slots::Same(value) => *value,
-        }
-    }
-
-    pub fn into_vec(self, rows: usize) -> Vec<T> {
-        match self {
-            Slots::Each(values) => values.into_owned(),
-            Slots::Same(value) => vec![value; rows],
-        }
-    }
-
-    fn borrowed(&self) -> Slots<'_, T> {
-        match self {
-            Slots::Each(values) => Slots::Each(Cow::Borrowed(values)),
-            Slots::Same(value) => Slots::Same(*value),
-        }
-    }
-
-    fn into_static(self) -> Slots<'static, T> {
-        match self {
-            Slots::Each(values) => Slots::Each(Cow::Owned(values.into_owned())),
-            Slots::Same(value) => Slots::Same(value),
-        }
-    }
-
-    pub fn map<U: Copy>(&self, map: impl Fn(T) -> U) -> Slots<'static, U> {
-        match self {
-            Slots::Each(values) => Slots::Each(map_values(values, map).into()),
-            Slots::Same(value) => Slots::Same(map(*value)),
-        }
-    }
-
-    /// What `combine` makes of both. Sixteen rows a turn: an interruption check is paid each turn.
-    pub fn combine(&self, other: &Slots<'_, T>, combine: impl Fn(T, T) -> T) -> Slots<'static, T> {
-        match (self, other) {
-            (Slots::Same(a), Slots::Same(b)) => Slots::Same(combine(*a, *b)),
-            (Slots::Each(values), Slots::Same(b)) => {
-                Slots::Each(map_values(values, |a| combine(a, *b)).into())
-            }
-            (Slots::Same(a), Slots::Each(values)) => {
-                Slots::Each(map_values(values, |b| combine(*a, b)).into())
-            }
-            (Slots::Each(values), Slots::Each(others)) => {
-                let mut values = values.to_vec();
-                combine_values(&mut values, others, combine);
-                Slots::Each(values.into())
-            }
-        }
-    }
-
-    /// The rows for which a test of both holds.
-    pub fn test(&self, other: &Slots<'_, T>, rows: usize, test: impl Fn(T, T) -> bool) -> Bitmap {
-        match (self, other) {
-            (Slots::Same(a), Slots::Same(b)) => Bitmap::filled(rows, test(*a, *b)),
-            (Slots::Each(values), Slots::Same(b)) => Bitmap::of_values(values, |a| test(a, *b)),
-            (Slots::Same(a), Slots::Each(values)) => Bitmap::of_values(values, |b| test(*a, b)),
-            (Slots::Each(values), Slots::Each(others)) => {
-                Bitmap::of_rows(rows, |row| test(values[row], others[row]))
-            }
-        }
-    }
-
-    /// These values where `mask` is set, the others elsewhere.
-    pub fn choose(&self, mask: &Bitmap, others: Slots<'_, T>, rows: usize) -> Slots<'static, T> {
-        let mut chosen = others.into_vec(rows);
-        mask.set_rows().for_each(|row| chosen[row] = self.get(row));
-        Slots::Each(chosen.into())
-    }
-}
-
-impl Texts<'_> {
-    #[inline(always)]
-    pub fn get(&self, row: usize) -> &[u8] {
-        match self {
-            Texts::Each(texts) => Strings::new(texts).bytes(row),
-            Texts::Same(text) => text,
-        }
-    }
-
-    /// Texts that are written one after the other.
-    pub fn written(rows: usize, mut write: impl FnMut(usize, &mut Vec<u8>)) -> Texts<'static> {
-        let mut texts = ByteStrings { offsets: Vec::with_capacity(rows + 1), data: Vec::new() };
-        texts.offsets.push(0);
-        for row in 0..rows {
-            write(row, &mut texts.data);
-            texts.offsets.push(texts.data.len() as i32);
-        }
-        Texts::Each(Cow::Owned(texts))
-    }
-
-    pub fn into_strings(self, rows: usize) -> ByteStrings {
-        match self {
-            Texts::Each(texts) => texts.into_owned(),
-            Texts::Same(text) => {
-                let length = text.len() as i32;
-                ByteStrings {
-                    offsets: (0..=rows as i32).map(|row| row * length).collect(),
-                    data: text.repeat(rows),
-                }
-            }
-        }
-    }
-
-    /// These texts where `mask` is set, the others elsewhere, moved in runs.
-    pub fn choose(&self, mask: &Bitmap, others: &Texts<'_>, rows: usize) -> Texts<'static> {
-        let mut chosen = ByteStrings { offsets: Vec::with_capacity(rows + 1), data: Vec::new() };
-        chosen.offsets.push(0);
-        let mut start = 0;
-        while start < rows {
-            let is_set = mask.get(start);
-            let end = (start + 1..rows).find(|row| mask.get(*row) != is_set).unwrap_or(rows);
-            let source = if is_set { self } else { others };
-            source.append(start..end, &mut chosen);
-            start = end;
-        }
-        Texts::Each(Cow::Owned(chosen))
-    }
-
-    fn append(&self, rows: std::ops::Range<usize>, to: &mut ByteStrings) {
-        match self {
-            Texts::Each(texts) => {
-                let offsets = &texts.offsets[rows.start..=rows.end];
-                let (first, last) = (offsets[0], offsets[rows.len()]);
-                let shift = to.data.len() as i32 - first;
-                to.data.extend_from_slice(&texts.data[first as usize..last as usize]);
-                to.offsets.extend(map_values(&offsets[1..], |offset| offset + shift));
-            }
-            Texts::Same(text) => rows.for_each(|_| {
-                to.data.extend_from_slice(text);
-                to.offsets.push(to.data.len() as i32);
-            }),
-        }
     }
 }
