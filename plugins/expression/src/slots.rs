@@ -47,18 +47,25 @@ impl<'a, T: Copy> Slots<'a, T> {
         }
     }
 
-    /// What `combine` makes of both. Sixteen rows a turn: an interruption check is paid each turn.
+    /// The values of so many rows.
+    fn each(&self, rows: usize) -> Cow<'_, [T]> {
+        match self {
+            Slots::Each(values) => Cow::Borrowed(values),
+            Slots::Same(value) => Cow::Owned(vec![*value; rows]),
+        }
+    }
+
+    // Two loops for each operation, over pairs and over one constant, and not four: their code is most of a component.
+
+    /// What `combine` makes of both.
     pub fn combine(&self, other: &Slots<'_, T>, combine: impl Fn(T, T) -> T) -> Slots<'static, T> {
         match (self, other) {
             (Slots::Same(a), Slots::Same(b)) => Slots::Same(combine(*a, *b)),
             (Slots::Each(values), Slots::Same(b)) => {
                 Slots::Each(map_values(values, |a| combine(a, *b)).into())
             }
-            (Slots::Same(a), Slots::Each(values)) => {
-                Slots::Each(map_values(values, |b| combine(*a, b)).into())
-            }
-            (Slots::Each(values), Slots::Each(others)) => {
-                let mut values = values.to_vec();
+            (values, Slots::Each(others)) => {
+                let mut values = values.each(others.len()).into_owned();
                 combine_values(&mut values, others, combine);
                 Slots::Each(values.into())
             }
@@ -70,8 +77,8 @@ impl<'a, T: Copy> Slots<'a, T> {
         match (self, other) {
             (Slots::Same(a), Slots::Same(b)) => Bitmap::filled(rows, test(*a, *b)),
             (Slots::Each(values), Slots::Same(b)) => Bitmap::of_values(values, |a| test(a, *b)),
-            (Slots::Same(a), Slots::Each(values)) => Bitmap::of_values(values, |b| test(*a, b)),
-            (Slots::Each(values), Slots::Each(others)) => {
+            (values, Slots::Each(others)) => {
+                let values = values.each(rows);
                 Bitmap::of_rows(rows, |row| test(values[row], others[row]))
             }
         }
