@@ -3,7 +3,7 @@
 use sluicebox_kernels::CastTo;
 use sluicebox_plugin::Literal;
 use sluicebox_plugin::schemars::{self, JsonSchema};
-use sluicebox_plugin::serde::Deserialize;
+use sluicebox_plugin::serde::{Deserialize, Serialize};
 
 /// One step, for example `trim: [name, city]`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -49,7 +49,7 @@ pub struct CastStep {
 }
 
 /// What happens to a value that cannot be converted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
     /// The row is rejected by the rule named as the step.

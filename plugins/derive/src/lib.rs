@@ -4,7 +4,7 @@ mod columns;
 
 use sluicebox_expression::{Expression, Failure, Program, Rule, Vector};
 use sluicebox_plugin::schemars::{self, JsonSchema};
-use sluicebox_plugin::serde::Deserialize;
+use sluicebox_plugin::serde::{Deserialize, Serialize};
 use sluicebox_plugin::{
     Batch, Description, Error, Outcome, Output, Rejections, Schema, Transform, TransformPlan, field,
 };
@@ -34,7 +34,7 @@ pub struct DerivedColumn {
 
 /// What happens where something cannot be computed: a division by zero, an integer that does not fit 64 bits, a value that
 /// cannot be cast, a text that is no timestamp.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
     /// The row is rejected by the rule `division_by_zero`, `overflow`, `cast` or `parse_timestamp`.

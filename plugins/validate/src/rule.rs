@@ -2,7 +2,7 @@
 
 use sluicebox_condition::{Condition, Test};
 use sluicebox_plugin::schemars::{self, JsonSchema};
-use sluicebox_plugin::serde::Deserialize;
+use sluicebox_plugin::serde::{Deserialize, Serialize};
 use sluicebox_plugin::{Error, Reads, Schema};
 
 /// What a host takes for the name of a metric, in bytes.
@@ -26,7 +26,7 @@ pub struct Rule {
 
 /// What becomes of a row that fails. Of several rules that a row fails the hardest decides: `fail`, then `quarantine`,
 /// `drop` and `warn`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
     /// It is kept, and counted.
