@@ -48,11 +48,11 @@ pub struct CastStep {
     pub on_failure: OnFailure,
 }
 
-/// What happens to a value that cannot be converted.
+/// What happens where a value cannot be converted or computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
-    /// The row is rejected by the rule named as the step.
+    /// The row is rejected by the rule `cast`, `parse_timestamp`, `division_by_zero` or `overflow`.
     #[default]
     Reject,
     SetNull,
@@ -83,7 +83,8 @@ pub struct AddStep {
     pub column: String,
     /// A text, number or boolean.
     pub constant: Option<Literal>,
-    /// Numbers, numeric columns, `+ - * /` and parentheses, as in `temp * 1.8 + 32`; a name with other characters than
-    /// letters, digits, `_` and `.` stands in backticks. A float; null where an operand is, or a divisor is 0.
+    /// In the language of the plugin `derive`, of columns as they are at this step; the column has its type.
     pub expression: Option<String>,
+    #[serde(default)]
+    pub on_failure: OnFailure,
 }

@@ -2,12 +2,10 @@
 
 mod columns;
 
-use sluicebox_expression::{Expression, Failure, Program, Rule, Vector};
+use sluicebox_expression::{Expression, Failure, Program, Rule, Vector, rejections};
 use sluicebox_plugin::schemars::{self, JsonSchema};
 use sluicebox_plugin::serde::{Deserialize, Serialize};
-use sluicebox_plugin::{
-    Batch, Description, Error, Outcome, Output, Rejections, Schema, Transform, TransformPlan, field,
-};
+use sluicebox_plugin::{Batch, Description, Error, Outcome, Output, Schema, Transform, TransformPlan, field};
 
 use columns::{Columns, Source};
 
@@ -88,14 +86,14 @@ impl Transform for Derive {
         let plan = TransformPlan {
             reads: columns.reads(),
             output: Output::Columns { set, drop: Vec::new() },
-            rules: Rule::ALL.iter().map(|rule| rule.name().to_owned()).collect(),
+            rules: Rule::names(),
         };
         Ok((Derive { sources: columns.into_sources(), derived }, plan))
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<Outcome, Error> {
         let rows = batch.rows as usize;
-        let mut rejected: Vec<(Failure, &str)> = Vec::new();
+        let mut rejected: Vec<Failure> = Vec::new();
         let mut inputs: Vec<Vector> = Vec::with_capacity(self.sources.len());
         let mut derived = self.derived.iter();
         for source in &self.sources {
@@ -105,7 +103,7 @@ impl Transform for Derive {
                     let Some(next) = derived.next() else { continue };
                     let (vector, failures) = next.program.evaluate(&inputs, rows)?;
                     if next.on_failure == OnFailure::Reject {
-                        rejected.extend(failures.into_iter().map(|failure| (failure, next.name.as_str())));
+                        rejected.extend(failures.into_iter().map(|failure| failure.in_column(&next.name)));
                     }
                     vector.into_owned()
                 }
@@ -119,18 +117,6 @@ impl Transform for Derive {
         let batch = Some(Batch { rows: batch.rows, columns });
         Ok(Outcome { keep: None, rejected: rejections(rejected), batch })
     }
-}
-
-/// The first failure of a row, in the order of the columns, gives the reason.
-fn rejections(mut rejected: Vec<(Failure, &str)>) -> Rejections {
-    rejected.sort_by_key(|(failure, _)| failure.row);
-    rejected.dedup_by_key(|(failure, _)| failure.row);
-    let mut rejections = Rejections::default();
-    for (Failure { row, rule, reason }, column) in rejected {
-        let number = Rule::ALL.iter().position(|known| *known == rule).unwrap_or_default();
-        rejections.push(row, number as u16, &format!("column `{column}`: {reason}"));
-    }
-    rejections
 }
 
 fn at_column(name: &str, error: Error) -> Error {

@@ -11,12 +11,12 @@ use crate::slots::Slots;
 /// The rows that fail, nulls among them perhaps; `None`: none does.
 pub type Failed = Option<(Bitmap, Rule)>;
 
-pub fn of_ints(
+pub fn of_ints<'a>(
     operation: Arithmetic,
-    left: &Slots<'_, i64>,
+    left: &Slots<'a, i64>,
     right: &Slots<'_, i64>,
     rows: usize,
-) -> (Slots<'static, i64>, Failed) {
+) -> (Slots<'a, i64>, Failed) {
     match operation {
         Arithmetic::Add => checked(left, right, rows, i64::overflowing_add),
         Arithmetic::Subtract => checked(left, right, rows, i64::overflowing_sub),
@@ -24,17 +24,17 @@ pub fn of_ints(
         // Quotients are of floats; the checker sees to it.
         Arithmetic::Divide | Arithmetic::Remainder => {
             let remainder = |a: i64, b: i64| if b == 0 { 0 } else { a.wrapping_rem(b) };
-            (left.combine(right, remainder), zeros(right, rows, |divisor| divisor == 0))
+            (left.clone().combine(right, remainder), zeros(right, rows, |divisor| divisor == 0))
         }
     }
 }
 
-pub fn of_floats(
+pub fn of_floats<'a>(
     operation: Arithmetic,
-    left: &Slots<'_, f64>,
+    left: Slots<'a, f64>,
     right: &Slots<'_, f64>,
     rows: usize,
-) -> (Slots<'static, f64>, Failed) {
+) -> (Slots<'a, f64>, Failed) {
     let failed = match operation {
         Arithmetic::Divide | Arithmetic::Remainder => zeros(right, rows, |divisor| divisor == 0.0),
         _ => None,
@@ -50,26 +50,36 @@ pub fn of_floats(
 }
 
 /// The values without their sign.
-pub fn absolute(values: &Slots<'_, i64>, rows: usize) -> (Slots<'static, i64>, Failed) {
+pub fn absolute<'a>(values: &Slots<'a, i64>, rows: usize) -> (Slots<'a, i64>, Failed) {
     let zero = Slots::Same(0);
     checked(values, &zero, rows, |value, _| value.overflowing_abs())
 }
 
 /// One pass computes, and finds whether any row overflows; only then a second one finds which.
-fn checked(
-    left: &Slots<'_, i64>,
+fn checked<'a>(
+    left: &Slots<'a, i64>,
     right: &Slots<'_, i64>,
     rows: usize,
-    compute: impl Fn(i64, i64) -> (i64, bool),
-) -> (Slots<'static, i64>, Failed) {
+    compute: impl Fn(i64, i64) -> (i64, bool) + Copy,
+) -> (Slots<'a, i64>, Failed) {
     let overflows = Cell::new(false);
-    let values = left.combine(right, |a, b| {
+    let values = left.clone().combine(right, |a, b| {
         let (value, overflow) = compute(a, b);
         overflows.set(overflows.get() | overflow);
         value
     });
-    let failed = overflows.get().then(|| (left.test(right, rows, |a, b| compute(a, b).1), Rule::Overflow));
+    let failed = overflows.get().then(|| (overflowing(left, right, rows, &compute), Rule::Overflow));
     (values, failed)
+}
+
+/// Rare, and therefore small and not fast.
+fn overflowing(
+    left: &Slots<'_, i64>,
+    right: &Slots<'_, i64>,
+    rows: usize,
+    compute: &dyn Fn(i64, i64) -> (i64, bool),
+) -> Bitmap {
+    Bitmap::of_rows(rows, |row| compute(left.get(row), right.get(row)).1)
 }
 
 fn zeros<T: Copy>(divisors: &Slots<'_, T>, rows: usize, is_zero: impl Fn(T) -> bool) -> Failed {

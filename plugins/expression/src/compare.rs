@@ -26,6 +26,8 @@ pub fn compare(
     })
 }
 
+// Greater is less the other way round, and different is not equal, also for what is not a number: half the loops.
+
 fn compare_slots<T: Copy + PartialOrd>(
     comparison: Comparison,
     left: &Slots<'_, T>,
@@ -34,23 +36,21 @@ fn compare_slots<T: Copy + PartialOrd>(
 ) -> Bitmap {
     match comparison {
         Comparison::Eq => left.test(right, rows, |a, b| a == b),
-        Comparison::Ne => left.test(right, rows, |a, b| a != b),
+        Comparison::Ne => compare_slots(Comparison::Eq, left, right, rows).inverted(),
         Comparison::Lt => left.test(right, rows, |a, b| a < b),
         Comparison::Le => left.test(right, rows, |a, b| a <= b),
-        Comparison::Gt => left.test(right, rows, |a, b| a > b),
-        Comparison::Ge => left.test(right, rows, |a, b| a >= b),
+        Comparison::Gt => compare_slots(Comparison::Lt, right, left, rows),
+        Comparison::Ge => compare_slots(Comparison::Le, right, left, rows),
     }
 }
 
 fn compare_texts(comparison: Comparison, left: &Texts<'_>, right: &Texts<'_>, rows: usize) -> Bitmap {
-    let same = || Bitmap::of_rows(rows, |row| same_bytes(left.get(row), right.get(row)));
-    let order = |row: usize| left.get(row).cmp(right.get(row));
     match comparison {
-        Comparison::Eq => same(),
-        Comparison::Ne => same().inverted(),
-        Comparison::Lt => Bitmap::of_rows(rows, |row| order(row).is_lt()),
-        Comparison::Le => Bitmap::of_rows(rows, |row| order(row).is_le()),
-        Comparison::Gt => Bitmap::of_rows(rows, |row| order(row).is_gt()),
-        Comparison::Ge => Bitmap::of_rows(rows, |row| order(row).is_ge()),
+        Comparison::Eq => Bitmap::of_rows(rows, |row| same_bytes(left.get(row), right.get(row))),
+        Comparison::Ne => compare_texts(Comparison::Eq, left, right, rows).inverted(),
+        Comparison::Lt => Bitmap::of_rows(rows, |row| left.get(row) < right.get(row)),
+        Comparison::Le => Bitmap::of_rows(rows, |row| left.get(row) <= right.get(row)),
+        Comparison::Gt => compare_texts(Comparison::Lt, right, left, rows),
+        Comparison::Ge => compare_texts(Comparison::Le, right, left, rows),
     }
 }

@@ -40,7 +40,7 @@ impl<'a> Evaluation<'a> {
             }
             Node::Arithmetic(operation, operands, told) => {
                 let [left, right] = self.pair(operands, needed)?;
-                let (values, failed) = self.arithmetic(*operation, &left, &right)?;
+                let (values, failed) = self.arithmetic(*operation, left.values, &right)?;
                 let present = both(left.present, right.present, rows);
                 Ok(self.without_failed(values, present, failed, told, needed))
             }
@@ -125,15 +125,20 @@ impl<'a> Evaluation<'a> {
     fn arithmetic(
         &self,
         operation: Arithmetic,
-        left: &Vector<'_>,
+        left: Values<'a>,
         right: &Vector<'_>,
-    ) -> Result<(Values<'static>, Failed), Error> {
-        if let Values::Ints(values) = &left.values {
-            let (values, failed) = arithmetic::of_ints(operation, values, right.ints()?, self.rows);
-            return Ok((Values::Ints(values), failed));
+    ) -> Result<(Values<'a>, Failed), Error> {
+        match left {
+            Values::Ints(values) => {
+                let (values, failed) = arithmetic::of_ints(operation, &values, right.ints()?, self.rows);
+                Ok((Values::Ints(values), failed))
+            }
+            Values::Floats(values) => {
+                let (values, failed) = arithmetic::of_floats(operation, values, right.floats()?, self.rows);
+                Ok((Values::Floats(values), failed))
+            }
+            Values::Bools(_) | Values::Texts(_) => Err(mixed()),
         }
-        let (values, failed) = arithmetic::of_floats(operation, left.floats()?, right.floats()?, self.rows);
-        Ok((Values::Floats(values), failed))
     }
 
     /// The values, without those of the rows that failed, whose failures are noted.

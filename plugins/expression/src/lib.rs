@@ -39,7 +39,7 @@ use tree::Tree;
 use wrong::Wrong;
 
 pub use check::Columns;
-pub use failure::{Failure, Rule};
+pub use failure::{Failure, Rule, rejections};
 pub use types::Type;
 pub use vector::Vector;
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use sluicebox_plugin::{Bitmap, combine_values, map_values};
+use sluicebox_plugin::{Bitmap, change_values, combine_values, map_values};
 
 #[derive(Clone, Debug)]
 pub enum Slots<'a, T: Copy> {
@@ -57,15 +57,17 @@ impl<'a, T: Copy> Slots<'a, T> {
 
     // Two loops for each operation, over pairs and over one constant, and not four: their code is most of a component.
 
-    /// What `combine` makes of both.
-    pub fn combine(&self, other: &Slots<'_, T>, combine: impl Fn(T, T) -> T) -> Slots<'static, T> {
+    /// What `combine` makes of both; in place, if these values are its own.
+    pub fn combine(self, other: &Slots<'_, T>, combine: impl Fn(T, T) -> T) -> Slots<'a, T> {
         match (self, other) {
-            (Slots::Same(a), Slots::Same(b)) => Slots::Same(combine(*a, *b)),
+            (Slots::Same(a), Slots::Same(b)) => Slots::Same(combine(a, *b)),
             (Slots::Each(values), Slots::Same(b)) => {
-                Slots::Each(map_values(values, |a| combine(a, *b)).into())
+                let mut values = values.into_owned();
+                change_values(&mut values, |a| combine(a, *b));
+                Slots::Each(values.into())
             }
             (values, Slots::Each(others)) => {
-                let mut values = values.each(others.len()).into_owned();
+                let mut values = values.into_vec(others.len());
                 combine_values(&mut values, others, combine);
                 Slots::Each(values.into())
             }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use sluicebox_plugin::{Batch, Bitmap, Column, Error, Place, Values as ColumnValues};
+use sluicebox_kernels as kernels;
+use sluicebox_plugin::{Batch, Bitmap, Column, Error, Kind, Place, Values as ColumnValues};
 
 use crate::node::Constant;
 use crate::slots::Slots;
@@ -28,19 +29,23 @@ pub(crate) enum Values<'a> {
 impl<'a> Vector<'a> {
     /// The values of a column of a batch; its type is one that the language has.
     pub fn load(place: &Place, batch: &'a Batch) -> Result<Vector<'a>, Error> {
-        let values = match Type::of(place.kind()) {
-            Some(Type::Boolean) => Values::Bools(Cow::Borrowed(place.bits(batch)?)),
-            Some(Type::Float) => Values::Floats(Slots::Each(place.floats(batch)?)),
-            Some(Type::Text) => match place.columns(batch) {
-                [Column { values: ColumnValues::Bytes(texts), .. }, ..] => {
-                    Values::Texts(Texts::Each(Cow::Borrowed(texts)))
-                }
-                _ => return Err(Error::Data("the host sent no texts for a text column".into())),
-            },
-            _ => Values::Ints(Slots::Each(place.ints(batch)?)),
+        let column = place.columns(batch).first().ok_or_else(mixed)?;
+        let Vector { values, .. } = Vector::of_column(column, place.kind())?;
+        // With the nulls of what is around it.
+        Ok(Vector { values, present: place.validity(batch).into_cow() })
+    }
+
+    /// What a column of this kind holds; it is one that the language has a type for.
+    pub fn of_column(column: &'a Column, kind: &Kind) -> Result<Vector<'a>, Error> {
+        let values = match (Type::of(kind), &column.values) {
+            (Some(Type::Boolean), ColumnValues::Bits(bits)) => Values::Bools(Cow::Borrowed(bits)),
+            (Some(Type::Float), _) => Values::Floats(Slots::Each(kernels::floats(column)?)),
+            (Some(Type::Text), ColumnValues::Bytes(texts)) => {
+                Values::Texts(Texts::Each(Cow::Borrowed(texts)))
+            }
+            _ => Values::Ints(Slots::Each(kernels::ints(column)?)),
         };
-        let present = place.validity(batch).into_cow();
-        Ok(Vector { values, present })
+        Ok(Vector { values, present: column.validity.as_deref().map(Cow::Borrowed) })
     }
 
     pub(crate) fn constant(constant: &'a Constant, rows: usize) -> Vector<'a> {

@@ -46,8 +46,7 @@ impl CastTo {
     }
 }
 
-/// Whether arithmetic works on the type.
-pub fn is_number(kind: &Kind) -> bool {
+fn is_number(kind: &Kind) -> bool {
     is_int(kind) || matches!(kind, Kind::Float32 | Kind::Float64)
 }
 
@@ -94,6 +93,23 @@ pub fn floats(column: &Column) -> Result<Cow<'_, [f64]>, Error> {
         Values::Uint32(values) => widen(values, f64::from),
         Values::Uint64(values) => widen(values, |value| value as f64),
         _ => return Err(Error::Data("the host sent no numbers for a numeric column".into())),
+    })
+}
+
+/// The values of integers of any width except `uint64`, of timestamps (in their unit) and of dates (days).
+pub fn ints(column: &Column) -> Result<Cow<'_, [i64]>, Error> {
+    fn widen<T: Copy + Into<i64>>(values: &[T]) -> Cow<'static, [i64]> {
+        Cow::Owned(map_values(values, T::into))
+    }
+    Ok(match &column.values {
+        Values::Int64(values) => Cow::Borrowed(values),
+        Values::Int8(values) => widen(values),
+        Values::Int16(values) => widen(values),
+        Values::Int32(values) => widen(values),
+        Values::Uint8(values) => widen(values),
+        Values::Uint16(values) => widen(values),
+        Values::Uint32(values) => widen(values),
+        _ => return Err(Error::Data("the host sent no integers for a column of integers".into())),
     })
 }
 

@@ -4,6 +4,6 @@ mod cast;
 mod text;
 mod time_format;
 
-pub use cast::{CastTo, Failed, can_cast, cast, floats, is_int, is_number, parse_timestamps};
+pub use cast::{CastTo, Failed, can_cast, cast, floats, ints, is_int, parse_timestamps};
 pub use text::{lower, trim, upper};
 pub use time_format::TimeFormat;
