@@ -76,15 +76,20 @@ pub fn cleanse_config() -> Value {
     ]})
 }
 
-/// A step over the rows that [`decoder`] makes. The component lies in the folder that `SLUICEBOX_PLUGINS` names, or
-/// where `cargo xtask components` puts it.
-pub fn open_step(plugin: &str, config: Value) -> Step {
+/// The component of a standard plugin. It lies in the folder that `SLUICEBOX_PLUGINS` names, or where
+/// `cargo xtask components` puts it.
+pub fn component(plugin: &str) -> PathBuf {
     let folder = std::env::var_os("SLUICEBOX_PLUGINS").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/debug/plugins")),
         PathBuf::from,
     );
     let path = folder.join(format!("{plugin}.wasm"));
     assert!(path.is_file(), "{} is missing: build it with `cargo xtask components`", path.display());
+    path
+}
+
+/// A step over the rows that [`decoder`] makes.
+pub fn open_step(plugin: &str, config: Value) -> Step {
     let engine = Engine::new(&EngineSettings::default()).expect("an engine starts");
     let settings = StepSettings {
         layer: "silver".into(),
@@ -93,7 +98,7 @@ pub fn open_step(plugin: &str, config: Value) -> Step {
         limits: Limits::default(),
         on_error: OnError::Stop,
     };
-    let plugin = engine.load(&path, None).expect("the component loads");
+    let plugin = engine.load(&component(plugin), None).expect("the component loads");
     Step::open(plugin, settings, decoder().output_schema()).expect("the step opens")
 }
 

@@ -3,13 +3,13 @@
 use anyhow::{Context, Result};
 use sluicebox_tests::broker::Broker;
 use sluicebox_tests::pipeline::{Pipeline, Settings};
+use sluicebox_tests::plugin_page::{Columns, Example, examples, page_path, read, root, standard_plugins};
 
 const README: &str = include_str!("../../README.md");
-const PLUGINS: &str = include_str!("../../docs/plugins.md");
 
-/// The fenced blocks of YAML.
-fn examples(document: &str) -> Vec<&str> {
-    document.split("```yaml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect()
+/// The first fenced block of YAML.
+fn first_yaml(document: &str) -> Option<&str> {
+    Some(document.split_once("```yaml\n")?.1.split_once("```")?.0)
 }
 
 fn check(id: &str, file: &str, broker: &Broker, topic: &str) -> Result<String> {
@@ -20,21 +20,27 @@ fn check(id: &str, file: &str, broker: &Broker, topic: &str) -> Result<String> {
 }
 
 /// Each example of a step, between records and a sink, passes `sluicebox check`: its configuration is valid, and
-/// fits the columns that the page begins with.
+/// fits the columns that the index begins with, or those that its page declares.
 #[test]
 fn every_example_of_a_plugin_passes_the_check() -> Result<()> {
     let broker = Broker::shared()?;
     let topic = broker.create_topic("documents", 1)?;
-    let examples = examples(PLUGINS);
-    let (columns, steps) = examples.split_first().context("the page begins with the columns")?;
-    assert!(steps.len() >= 5);
-    for step in steps {
+    let index = read(&root().join("docs/plugins.md"))?;
+    let columns = Columns::of_index()?;
+    let mut all = examples(&index, &columns)?;
+    for name in standard_plugins()? {
+        let of_page = examples(&read(&page_path(&name))?, &columns)?;
+        assert!(!of_page.is_empty(), "the page of {name} has no example");
+        all.extend(of_page);
+    }
+    for Example { columns: Columns(columns), step, .. } in &all {
+        let event_time =
+            if columns.contains(" ts: ") { "event_time: { column: ts, delay: 10m }\n" } else { "" };
         let step: String = step.lines().map(|line| format!("      {line}\n")).collect();
         let file = format!(
             "id: ${{PIPELINE}}\n\
              source: {{ kafka: {{ brokers: \"${{BOOTSTRAP_SERVERS}}\", topics: [\"${{TOPIC}}\"] }} }}\n\
-             {columns}\
-             event_time: {{ column: ts, delay: 10m }}\n\
+             {columns}{event_time}\
              state: ./lake/_sluicebox\n\
              dead_letters: {{ delta: ./lake/dead_letters }}\n\
              layers:\n  silver:\n    steps:\n{step}    quarantine: {{ delta: ./lake/quarantine }}\n    \
@@ -51,7 +57,7 @@ fn every_example_of_a_plugin_passes_the_check() -> Result<()> {
 fn the_pipeline_of_the_readme_passes_the_check() -> Result<()> {
     let broker = Broker::shared()?;
     let topic = broker.create_topic("readme", 1)?;
-    let file = *examples(README).first().context("an example in the README")?;
+    let file = first_yaml(README).context("an example in the README")?;
     assert!(file.lines().count() < 40);
     check("readme", &file.replace("topics: [iot-sensors]", "topics: [\"${TOPIC}\"]"), broker, &topic)?;
     Ok(())

@@ -19,14 +19,15 @@ const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_STD_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/Cargo.lock";
 const DEBIAN_LINKER: &str = "/usr/bin/wasm-ld-22";
 
-/// The names of the standard plugins, sorted: each folder under `plugins/` except the SDK is a package of that name.
+/// The names of the standard plugins, sorted: each folder under `plugins/` that states a configuration is a package of
+/// that name. The others are libraries.
 pub fn standard_plugins(root: &Path) -> Result<Vec<String>> {
     let folder = root.join("plugins");
     let mut names = Vec::new();
     for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name != "sdk" && entry.path().join("Cargo.toml").is_file() {
+        if entry.path().join("config.schema.json").is_file() {
             names.push(name);
         }
     }

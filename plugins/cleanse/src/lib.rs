@@ -1,12 +1,10 @@
 //! Changes columns by a list of steps, one after the other.
 
-mod cast;
-mod expression;
+mod compile;
 mod program;
 mod step;
-mod text;
-mod time_format;
 
+use sluicebox_expression::Rule;
 use sluicebox_plugin::schemars::{self, JsonSchema};
 use sluicebox_plugin::serde::Deserialize;
 use sluicebox_plugin::{Batch, Description, Error, Outcome, Output, Schema, Transform, TransformPlan};
@@ -34,10 +32,9 @@ impl Transform for Cleanse {
     type Config = Config;
 
     fn open(config: Config, input: &Schema) -> Result<(Cleanse, TransformPlan), Error> {
-        let (program, reads) = program::Program::new(&config.steps, input)?;
+        let (program, reads) = compile::compile(&config.steps, input)?;
         let output = Output::Columns { set: program.set_fields(), drop: program.dropped(input) };
-        let rules = vec!["cast".into(), "parse_timestamp".into()];
-        Ok((Cleanse { program }, TransformPlan { reads, output, rules }))
+        Ok((Cleanse { program }, TransformPlan { reads, output, rules: Rule::names() }))
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<Outcome, Error> {

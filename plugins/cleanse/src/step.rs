@@ -1,8 +1,9 @@
 //! Steps as they are written.
 
+use sluicebox_kernels::CastTo;
 use sluicebox_plugin::Literal;
 use sluicebox_plugin::schemars::{self, JsonSchema};
-use sluicebox_plugin::serde::Deserialize;
+use sluicebox_plugin::serde::{Deserialize, Serialize};
 
 /// One step, for example `trim: [name, city]`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -47,22 +48,11 @@ pub struct CastStep {
     pub on_failure: OnFailure,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CastTo {
-    Int64,
-    Float64,
-    Utf8,
-    Boolean,
-    /// Of texts (RFC 3339); of integers, which are microseconds.
-    Timestamp,
-}
-
-/// What happens to a value that cannot be converted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+/// What happens where a value cannot be converted or computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
-    /// The row is rejected by the rule named as the step.
+    /// The row is rejected by the rule `cast`, `parse_timestamp`, `division_by_zero` or `overflow`.
     #[default]
     Reject,
     SetNull,
@@ -93,7 +83,8 @@ pub struct AddStep {
     pub column: String,
     /// A text, number or boolean.
     pub constant: Option<Literal>,
-    /// Numbers, numeric columns, `+ - * /` and parentheses, as in `temp * 1.8 + 32`; a name with other characters than
-    /// letters, digits, `_` and `.` stands in backticks. A float; null where an operand is, or a divisor is 0.
+    /// In the language of the plugin `derive`, of columns as they are at this step; the column has its type.
     pub expression: Option<String>,
+    #[serde(default)]
+    pub on_failure: OnFailure,
 }

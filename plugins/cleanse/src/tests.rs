@@ -33,7 +33,7 @@ fn steps_see_what_the_steps_before_them_left() {
     let steps = json!([{"trim": ["name"]}, {"upper": ["name"]}, {"cast": {"column": "name", "to": "int64"}}, {"add": {"column": "twice", "expression": "name * 2"}}]);
     let (rows, rejected) =
         run(steps, &[json!({"name": " 12 "}), json!({"name": null}), json!({"name": "x"})]);
-    assert_eq!(rows, [json!({"name": 12, "twice": 24.0}), json!({"name": null, "twice": null})]);
+    assert_eq!(rows, [json!({"name": 12, "twice": 24}), json!({"name": null, "twice": null})]);
     assert_eq!(rejected, [(2, "cast".to_owned(), "`X` is not an integer of 64 bits".to_owned())]);
 }
 
@@ -105,6 +105,24 @@ fn adds_constants_and_reads_nothing_that_it_does_not_need() {
     let mut cleanse = open_transform::<Cleanse>(json!({ "steps": steps }), &schema()).unwrap();
     assert!(cleanse.reads.is_empty());
     assert_eq!(cleanse.apply(&[json!({})]).unwrap().kept, [(0, json!({"source": "iot", "one": 1}))]);
+}
+
+#[test]
+fn expressions_see_columns_as_they_are_and_reject_what_fails() {
+    let steps = |on_failure: &str| {
+        json!([
+            {"upper": ["name"]},
+            {"add": {"column": "label", "expression": "name || '/' || cast(n as utf8)"}},
+            {"add": {"column": "x", "expression": "x / n", "on_failure": on_failure}},
+        ])
+    };
+    let rows = [json!({"name": "a", "n": 2, "x": 1.0}), json!({"name": "b", "n": 0, "x": 1.0})];
+    let half = json!({"name": "A", "label": "A/2", "x": 0.5});
+    let (kept, rejected) = run(steps("reject"), &rows);
+    let reason = "column `x`: `x / n` divides by zero".to_owned();
+    assert_eq!((kept, rejected), (vec![half.clone()], vec![(1, "division_by_zero".to_owned(), reason)]));
+    let (kept, rejected) = run(steps("set_null"), &rows);
+    assert_eq!((kept, rejected), (vec![half, json!({"name": "B", "label": "B/0", "x": null})], vec![]));
 }
 
 #[test]

@@ -1,16 +1,11 @@
 //! Keeps the rows that meet a condition; drops or rejects the others.
 
-mod compile;
-mod condition;
-mod evaluate;
-
+use sluicebox_condition::{Condition, Test, compile, evaluate};
 use sluicebox_plugin::schemars::{self, JsonSchema};
 use sluicebox_plugin::serde::Deserialize;
 use sluicebox_plugin::{
     Batch, Description, Error, Outcome, Output, Reads, Rejections, Schema, Transform, TransformPlan,
 };
-
-pub use condition::Condition;
 
 /// Configuration of the filter.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -33,7 +28,7 @@ pub struct Reject {
 }
 
 pub struct Filter {
-    test: compile::Test,
+    test: Test,
     /// The reason for rejecting rows; `None` drops them.
     reason: Option<String>,
 }
@@ -48,14 +43,14 @@ impl Transform for Filter {
 
     fn open(config: Config, input: &Schema) -> Result<(Filter, TransformPlan), Error> {
         let mut reads = Reads::default();
-        let test = compile::compile(&config.keep, input, &mut reads)?;
+        let test = compile(&config.keep, input, &mut reads)?;
         let rules = config.reject.iter().map(|reject| reject.rule.clone()).collect();
         let reason = config.reject.map(|reject| reject.reason.unwrap_or(reject.rule));
         Ok((Filter { test, reason }, TransformPlan { reads: reads.names(), output: Output::Select, rules }))
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<Outcome, Error> {
-        let keep = evaluate::evaluate(&self.test, batch)?.is_true;
+        let keep = evaluate(&self.test, batch)?.is_true;
         let Some(reason) = &self.reason else {
             return Ok(Outcome { keep: Some(keep), ..Outcome::default() });
         };

@@ -53,6 +53,8 @@ fn compares_every_type() {
     assert_eq!(kept(json!({"column": "level", "in": ["info", "warning"]})), [0, 1]);
     assert_eq!(kept(json!({"column": "level", "prefix": "warn"})), [1, 3]);
     assert_eq!(kept(json!({"column": "level", "matches": "^w.*n$"})), [3]);
+    assert_eq!(kept(json!({"column": "level", "min_length": 5})), [1]);
+    assert_eq!(kept(json!({"column": "level", "min_length": 4, "max_length": 4})), [0, 3]);
     assert_eq!(kept(json!({"column": "ok", "eq": true})), [0, 3]);
     assert_eq!(kept(json!({"column": "ok", "ne": true})), [1]);
     assert_eq!(kept(json!({"column": "at", "gt": "2023-11-14T22:13:20Z"})), [1]);
@@ -97,6 +99,7 @@ fn refuses_what_makes_no_sense() {
     assert!(matches!(of(json!({"column": "id", "eq": "one"})), Error::Schema(_)));
     assert!(matches!(of(json!({"column": "reading", "eq": 1})), Error::Schema(_)));
     assert!(matches!(of(json!({"column": "level", "matches": "("})), Error::Config(_)));
+    assert!(matches!(of(json!({"column": "id", "max_length": 3})), Error::Schema(_)));
     assert!(matches!(of(json!({"column": "level"})), Error::Config(_)));
     assert!(matches!(of(json!({"eq": 1})), Error::Config(_)));
     assert!(matches!(of(json!({})), Error::Config(_)));

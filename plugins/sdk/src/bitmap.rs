@@ -111,6 +111,12 @@ impl Bitmap {
         }
     }
 
+    pub fn xor(&mut self, other: &[u8]) {
+        for (byte, other) in self.bytes.iter_mut().zip(other) {
+            *byte ^= other;
+        }
+    }
+
     pub fn inverted(mut self) -> Bitmap {
         self.invert();
         self
@@ -124,7 +130,26 @@ impl Bitmap {
 
     /// The rows whose bit is clear, ascending.
     pub fn clear_rows(&self) -> impl Iterator<Item = usize> {
-        (0..self.rows).filter(|row| !self.get(*row))
+        ones(self.words(u64::MAX))
+    }
+
+    /// The rows whose bit is set, ascending.
+    pub fn set_rows(&self) -> impl Iterator<Item = usize> {
+        ones(self.words(0))
+    }
+
+    pub fn count_set(&self) -> usize {
+        self.words(0).map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// The bits, 64 a word, with those of `flip` the other way round, and none past the last row.
+    fn words(&self, flip: u64) -> impl Iterator<Item = u64> {
+        self.bytes[..self.rows.div_ceil(8)].chunks(8).enumerate().map(move |(at, bytes)| {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            let rows = (self.rows - at * 64).min(64);
+            (u64::from_le_bytes(word) ^ flip) & u64::MAX >> (64 - rows)
+        })
     }
 
     pub fn all_set(&self) -> bool {
@@ -142,6 +167,19 @@ impl Bitmap {
     }
 }
 
+/// The positions of the bits that are set.
+fn ones(words: impl Iterator<Item = u64>) -> impl Iterator<Item = usize> {
+    words.enumerate().flat_map(|(at, mut word)| {
+        std::iter::from_fn(move || {
+            let bit = word.trailing_zeros() as usize;
+            (word != 0).then(|| {
+                word &= word - 1;
+                at * 64 + bit
+            })
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::Bitmap;
@@ -154,6 +192,8 @@ mod tests {
             assert_eq!(by_value, Bitmap::of_rows(rows, |row| row % 3 == 0));
             let clear: Vec<usize> = by_value.clear_rows().collect();
             assert_eq!(clear, values.iter().copied().filter(|row| row % 3 != 0).collect::<Vec<_>>());
+            let set: Vec<usize> = by_value.inverted().set_rows().collect();
+            assert_eq!(set, clear, "bits past the last row are no rows");
         }
     }
 
@@ -161,6 +201,7 @@ mod tests {
     fn all_set_ignores_the_bits_past_the_last_row() {
         let mut bits = Bitmap::from_bytes(&[0xff, 0x07], 11);
         assert!(bits.all_set());
+        assert_eq!(bits.count_set(), 11);
         bits.set(10, false);
         assert!(!bits.all_set());
     }

@@ -142,6 +142,11 @@ impl<'a> Validity<'a> {
         self.bytes.as_deref()
     }
 
+    /// The bitmap, the batch's own where that will do; `None` when every row has a value.
+    pub fn into_cow(self) -> Option<Cow<'a, [u8]>> {
+        self.bytes
+    }
+
     pub fn into_bytes(self) -> Option<Vec<u8>> {
         self.bytes.map(Cow::into_owned)
     }

@@ -60,6 +60,11 @@ impl Schema {
     }
 }
 
+/// Fields in pre-order, cut into siblings: each with all that is nested in it.
+pub fn siblings(fields: &[Field]) -> impl Iterator<Item = &[Field]> {
+    children(fields, 0, fields.len()).map(|at| &fields[at..at + span(fields, at)])
+}
+
 /// How many fields the subtree at `at` has, itself included.
 fn span(fields: &[Field], at: usize) -> usize {
     let mut open = 1;

@@ -2,14 +2,26 @@
 
 use std::borrow::Cow;
 
+use sluicebox_plugin::schemars::{self, JsonSchema};
+use sluicebox_plugin::serde::Deserialize;
 use sluicebox_plugin::{
     Bitmap, ByteStrings, Column, ColumnBuilder, Error, Kind, Scalar, Strings, Values, kind_name, map_values,
     parse_rfc3339, timestamp_micros,
 };
 
-use crate::program::without;
-use crate::step::CastTo;
 use crate::time_format::TimeFormat;
+
+/// What a value can be converted to.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CastTo {
+    Int64,
+    Float64,
+    Utf8,
+    Boolean,
+    /// Of texts (RFC 3339); of integers, which are microseconds.
+    Timestamp,
+}
 
 impl CastTo {
     pub fn kind(self) -> Kind {
@@ -22,6 +34,7 @@ impl CastTo {
         }
     }
 
+    /// For messages: what a value that was not converted is not.
     pub fn describe(self) -> &'static str {
         match self {
             CastTo::Int64 => "an integer of 64 bits",
@@ -33,12 +46,12 @@ impl CastTo {
     }
 }
 
-/// Whether arithmetic works on the type.
-pub fn is_number(kind: &Kind) -> bool {
+fn is_number(kind: &Kind) -> bool {
     is_int(kind) || matches!(kind, Kind::Float32 | Kind::Float64)
 }
 
-fn is_int(kind: &Kind) -> bool {
+/// Integers of any width.
+pub fn is_int(kind: &Kind) -> bool {
     matches!(
         kind,
         Kind::Int8
@@ -83,9 +96,27 @@ pub fn floats(column: &Column) -> Result<Cow<'_, [f64]>, Error> {
     })
 }
 
+/// The values of integers of any width except `uint64`, of timestamps (in their unit) and of dates (days).
+pub fn ints(column: &Column) -> Result<Cow<'_, [i64]>, Error> {
+    fn widen<T: Copy + Into<i64>>(values: &[T]) -> Cow<'static, [i64]> {
+        Cow::Owned(map_values(values, T::into))
+    }
+    Ok(match &column.values {
+        Values::Int64(values) => Cow::Borrowed(values),
+        Values::Int8(values) => widen(values),
+        Values::Int16(values) => widen(values),
+        Values::Int32(values) => widen(values),
+        Values::Uint8(values) => widen(values),
+        Values::Uint16(values) => widen(values),
+        Values::Uint32(values) => widen(values),
+        _ => return Err(Error::Data("the host sent no integers for a column of integers".into())),
+    })
+}
+
 /// The rows that could not be converted, ascending, each with its value as text.
 pub type Failed = Vec<(usize, String)>;
 
+/// The column converted, if [`can_cast`] says so, and what could not be.
 pub fn cast(column: &Column, kind: &Kind, to: CastTo) -> Result<(Column, Failed), Error> {
     if *kind == to.kind() {
         return Ok((column.clone(), Vec::new()));
@@ -162,6 +193,7 @@ fn text_of(value: &Scalar) -> String {
     }
 }
 
+/// The texts or integers of a column as microseconds since the epoch, and what could not be read.
 pub fn parse_timestamps(column: &Column, format: &TimeFormat) -> Result<(Column, Failed), Error> {
     let rows = column.length as usize;
     let present = match &column.validity {
@@ -190,4 +222,19 @@ pub fn parse_timestamps(column: &Column, format: &TimeFormat) -> Result<(Column,
 
 fn text(bytes: &ByteStrings, row: usize) -> &str {
     Strings::new(bytes).text(row)
+}
+
+/// The validity of a result that has a value where its operand has one and the conversion did not fail.
+fn without(validity: Option<&[u8]>, failed: &[(usize, String)], rows: usize) -> Option<Vec<u8>> {
+    if failed.is_empty() {
+        return validity.map(<[u8]>::to_vec);
+    }
+    let mut present = match validity {
+        Some(validity) => Bitmap::from_bytes(validity, rows),
+        None => Bitmap::filled(rows, true),
+    };
+    for (row, _) in failed {
+        present.set(*row, false);
+    }
+    Some(present.into_bytes())
 }

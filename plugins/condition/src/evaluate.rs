@@ -25,6 +25,7 @@ impl Truth {
     }
 }
 
+/// Errors: [`Error::Data`], if the batch is not of the schema that the test was compiled for.
 pub fn evaluate(test: &Test, batch: &Batch) -> Result<Truth, Error> {
     let rows = batch.rows as usize;
     match test {
@@ -93,12 +94,20 @@ fn column(place: &Place, test: &ColumnTest, batch: &Batch) -> Result<Truth, Erro
         ColumnTest::Prefix(prefix) => Bitmap::of_texts(place.strings(batch)?, |text| {
             text.get(..prefix.len()).is_some_and(|start| same_bytes(start, prefix))
         }),
+        ColumnTest::Length(length) => {
+            Bitmap::of_texts(place.strings(batch)?, |text| length.contains(&characters(text)))
+        }
         ColumnTest::Matches(pattern) => {
             let strings = place.strings(batch)?;
             Bitmap::of_rows(rows, |row| validity.is_valid(row) && pattern.is_match(strings.text(row)))
         }
     };
     Ok(Truth::where_valid(holds, validity.bytes()))
+}
+
+/// How many characters a text has: its bytes, but for those that go on with a character.
+fn characters(text: &[u8]) -> u32 {
+    text.iter().map(|byte| u32::from(*byte as i8 >= -64)).sum()
 }
 
 fn compare<T: Copy + PartialOrd>(comparison: Comparison, values: &[T], literal: T) -> Bitmap {

@@ -1,10 +1,13 @@
 //! From a condition as written to a test on the columns as they are.
 
+use std::ops::RangeInclusive;
+
 use regex_lite::Regex;
 use sluicebox_plugin::{Error, Kind, Literal, Place, Reads, Schema, TimeUnit, kind_name, parse_rfc3339};
 
 use crate::Condition;
 
+/// A condition on columns whose places and types are known.
 pub enum Test {
     And(Vec<Test>),
     Or(Vec<Test>),
@@ -24,6 +27,8 @@ pub enum ColumnTest {
     TextIn(Vec<Vec<u8>>),
     Prefix(Vec<u8>),
     Matches(Regex),
+    /// How many characters, at least and at most.
+    Length(RangeInclusive<u32>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +41,8 @@ pub enum Comparison {
     Ge,
 }
 
+/// Adds the columns that the condition names to `reads`. Errors: [`Error::Config`] for what is no condition,
+/// [`Error::Schema`] for what does not fit the columns.
 pub fn compile(condition: &Condition, schema: &Schema, reads: &mut Reads) -> Result<Test, Error> {
     let Condition { and, or, not, column, .. } = condition;
     let mut each = |conditions: &[Condition]| -> Result<Vec<Test>, Error> {
@@ -50,7 +57,8 @@ pub fn compile(condition: &Condition, schema: &Schema, reads: &mut Reads) -> Res
         (None, Some(any), None, None) => Ok(Test::Or(each(any)?)),
         (None, None, Some(not), None) => Ok(Test::Not(Box::new(compile(not, schema, reads)?))),
         (None, None, None, Some(_)) if tests.is_empty() => Err(Error::Config(
-            "a `column` needs a test beside it: eq, ne, lt, le, gt, ge, in, prefix, matches or is_null"
+            "a `column` needs a test beside it: eq, ne, lt, le, gt, ge, in, prefix, matches, \
+             min_length, max_length or is_null"
                 .into(),
         )),
         (None, None, None, Some(column)) => {
@@ -74,6 +82,7 @@ enum Written<'a> {
     In(&'a [Literal]),
     Prefix(&'a str),
     Matches(&'a str),
+    Length(RangeInclusive<u32>),
 }
 
 fn column_tests(condition: &Condition) -> Vec<Written<'_>> {
@@ -92,6 +101,10 @@ fn column_tests(condition: &Condition) -> Vec<Written<'_>> {
     tests.extend(condition.one_of.as_deref().map(Written::In));
     tests.extend(condition.prefix.as_deref().map(Written::Prefix));
     tests.extend(condition.matches.as_deref().map(Written::Matches));
+    if condition.min_length.is_some() || condition.max_length.is_some() {
+        let (min, max) = (condition.min_length.unwrap_or(0), condition.max_length.unwrap_or(u32::MAX));
+        tests.push(Written::Length(min..=max));
+    }
     tests.extend(condition.is_null.map(Written::IsNull));
     tests
 }
@@ -122,6 +135,7 @@ impl Written<'_> {
                     Written::Matches(pattern) => Regex::new(pattern)
                         .map(ColumnTest::Matches)
                         .map_err(|error| Error::Config(format!("`{pattern}`: {error}"))),
+                    Written::Length(length) => Ok(ColumnTest::Length(length.clone())),
                     Written::IsNull(_) => Ok(ColumnTest::IsNull),
                 }
             }
@@ -135,7 +149,7 @@ impl Written<'_> {
                     Ok(ColumnTest::Float(*comparison, value.as_f64().ok_or_else(|| unfit(value))?))
                 }
                 Written::In(values) => Ok(ColumnTest::FloatIn(all(values, Literal::as_f64).map_err(unfit)?)),
-                _ => Err(wrong("`prefix` and `matches` are for text")),
+                _ => Err(wrong(FOR_TEXT)),
             },
             kind if is_integer(kind) => {
                 let int = |value: &Literal| int_of(value, kind);
@@ -144,13 +158,15 @@ impl Written<'_> {
                         Ok(ColumnTest::Int(*comparison, int(value).ok_or_else(|| unfit(value))?))
                     }
                     Written::In(values) => Ok(ColumnTest::IntIn(all(values, int).map_err(unfit)?)),
-                    _ => Err(wrong("`prefix` and `matches` are for text")),
+                    _ => Err(wrong(FOR_TEXT)),
                 }
             }
             _ => Err(wrong("only `is_null` works on this type")),
         }
     }
 }
+
+const FOR_TEXT: &str = "`prefix`, `matches`, `min_length` and `max_length` are for text";
 
 fn all<T>(values: &[Literal], convert: impl Fn(&Literal) -> Option<T>) -> Result<Vec<T>, &Literal> {
     values.iter().map(|value| convert(value).ok_or(value)).collect()
