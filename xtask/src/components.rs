@@ -19,15 +19,23 @@ const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_STD_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/Cargo.lock";
 const DEBIAN_LINKER: &str = "/usr/bin/wasm-ld-22";
 
-/// The names of the standard plugins, sorted: each folder under `plugins/` except the SDK is a package of that name.
+/// Folders under `plugins/` that hold what plugins are made of.
+const LIBRARIES: [&str; 1] = ["sdk"];
+
+/// The names of the standard plugins, sorted: each folder under `plugins/` is a package of that name.
 pub fn standard_plugins(root: &Path) -> Result<Vec<String>> {
-    let folder = root.join("plugins");
+    let mut names = packages_in(&root.join("plugins"))?;
+    names.retain(|name| !LIBRARIES.contains(&name.as_str()));
+    Ok(names)
+}
+
+/// The names of the packages in a folder, sorted; each has a folder of its name.
+pub fn packages_in(folder: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
         let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name != "sdk" && entry.path().join("Cargo.toml").is_file() {
-            names.push(name);
+        if entry.path().join("Cargo.toml").is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
         }
     }
     names.sort();

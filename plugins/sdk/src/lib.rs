@@ -8,6 +8,7 @@
 pub mod bindings;
 mod bitmap;
 mod builder;
+mod column_writer;
 #[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 pub mod config_schema;
@@ -21,6 +22,8 @@ mod place;
 mod plugin;
 mod rejections;
 mod rfc3339;
+mod row_error;
+pub mod rows;
 mod scalar;
 mod schema;
 mod state;
@@ -34,6 +37,7 @@ pub use bindings::types::{
 };
 pub use bitmap::Bitmap;
 pub use builder::ColumnBuilder;
+pub use column_writer::ColumnWriter;
 pub use duration::Micros;
 pub use key::{Key, KeyReader, KeyShape, is_key_kind};
 pub use literal::Literal;

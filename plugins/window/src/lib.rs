@@ -178,7 +178,7 @@ impl Plan {
     }
 }
 
-sluicebox_plugin::export_aggregate!(Window);
+sluicebox_plugin::export!(Window: Aggregate);
 
 #[cfg(test)]
 mod tests;
