@@ -13,7 +13,7 @@ use sluicebox::plugin::{
     Engine, EngineSettings, Limits, OnError, PluginError, Rows, Step, StepOutcome, StepSettings,
 };
 
-const STYLES: [&str; 2] = ["fahrenheit-columns", "fahrenheit-rows"];
+const STYLES: [&str; 3] = ["fahrenheit-columns", "fahrenheit-arrow", "fahrenheit-rows"];
 
 fn schema(celsius: DataType) -> Arc<Schema> {
     Arc::new(Schema::new(vec![

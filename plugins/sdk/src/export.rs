@@ -131,7 +131,7 @@ macro_rules! __transform {
             }
 
             fn apply(batch: $crate::Batch) -> Result<$crate::bindings::transform::Outcome, $crate::Error> {
-                with(|plugin| $crate::Transform::apply(plugin, &batch)).map($crate::export::outcome)
+                with(|plugin| $crate::Transform::apply_owned(plugin, batch)).map($crate::export::outcome)
             }
         }
 
@@ -208,7 +208,8 @@ macro_rules! __export {
 }
 
 /// Exports a plugin as a component, by the traits that it implements: `Transform`, `Transform + Stateful`, `Aggregate`, or
-/// in place of `Transform` [`RowTransform`](crate::rows::RowTransform).
+/// in place of `Transform` one of the other styles, [`RowTransform`](crate::rows::RowTransform) and (with the feature
+/// `arrow`) [`BatchTransform`](crate::record_batch::BatchTransform).
 ///
 /// ```ignore
 /// sluicebox_plugin::export!(Filter: Transform);
@@ -231,5 +232,8 @@ macro_rules! export {
     };
     ($plugin:ty: RowTransform $(+ $stateful:ident)?) => {
         $crate::export!($crate::rows::Rowwise<$plugin>: Transform $(+ $stateful)?);
+    };
+    ($plugin:ty: BatchTransform $(+ $stateful:ident)?) => {
+        $crate::export!($crate::record_batch::Batchwise<$plugin>: Transform $(+ $stateful)?);
     };
 }

@@ -20,6 +20,8 @@ mod key;
 mod literal;
 mod place;
 mod plugin;
+#[cfg(feature = "arrow")]
+pub mod record_batch;
 mod rejections;
 mod rfc3339;
 mod row_error;

@@ -1,4 +1,4 @@
-//! Adds the column `fahrenheit`, row by row. The same plugin over typed columns is beside it.
+//! Adds the column `fahrenheit`, row by row. The same plugin over typed columns and over record batches is beside it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
