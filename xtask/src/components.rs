@@ -20,7 +20,7 @@ const DEBIAN_STD_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/Cargo.lock";
 const DEBIAN_LINKER: &str = "/usr/bin/wasm-ld-22";
 
 /// Folders under `plugins/` that hold what plugins are made of.
-const LIBRARIES: [&str; 1] = ["sdk"];
+const LIBRARIES: [&str; 2] = ["aggregation", "sdk"];
 
 /// The names of the standard plugins, sorted: each folder under `plugins/` is a package of that name.
 pub fn standard_plugins(root: &Path) -> Result<Vec<String>> {
