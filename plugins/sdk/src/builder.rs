@@ -40,7 +40,10 @@ impl ColumnBuilder {
 
     pub fn push(&mut self, value: &Scalar) {
         match value {
-            Scalar::Null => return self.push_null(),
+            Scalar::Null => {
+                self.push_null();
+                true
+            }
             Scalar::Bool(value) => self.push_bool(*value),
             Scalar::Int(value) => self.push_int(*value),
             Scalar::Float(value) => self.push_float(*value),

@@ -18,12 +18,14 @@ impl Key {
         put_int(value, out);
     }
 
+    /// The value of the first column, if that is an integer's and not null.
+    pub fn first_int(&self) -> Option<i64> {
+        present_int(self.0.first_chunk()?)
+    }
+
     /// The value of the last column, if that is an integer's and not null.
     pub fn last_int(&self) -> Option<i64> {
-        match self.0.last_chunk::<{ Key::INT_LENGTH }>()? {
-            [PRESENT, int @ ..] => Some(read_int(int)),
-            _ => None,
-        }
+        present_int(self.0.last_chunk()?)
     }
 
     pub fn as_bytes(&self) -> &[u8] {
@@ -54,6 +56,11 @@ const PRESENT: u8 = 1;
 fn put_int(value: i64, out: &mut Vec<u8>) {
     out.push(PRESENT);
     out.extend_from_slice(&((value as u64) ^ 1 << 63).to_be_bytes());
+}
+
+fn present_int(bytes: &[u8; Key::INT_LENGTH]) -> Option<i64> {
+    let [PRESENT, int @ ..] = bytes else { return None };
+    Some(read_int(int))
 }
 
 fn read_int(bytes: &[u8; 8]) -> i64 {

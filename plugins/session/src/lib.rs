@@ -36,7 +36,7 @@ impl Aggregate for SessionWindow {
 
     fn open(config: Config, input: &Schema) -> Result<(SessionWindow, AggregatePlan), Error> {
         let plan = Plan::new(config, input)?;
-        let sessions = Sessions::new(plan.key_shape(), plan.input.aggregates.clone(), plan.gap);
+        let sessions = Sessions::new(plan.key.clone(), plan.input.aggregates.clone(), plan.gap);
         let rules = vec!["null_time".into(), "closed_session".into()];
         let stated = AggregatePlan { reads: plan.input.reads(), output: plan.output.clone(), rules };
         Ok((SessionWindow { plan, sessions }, stated))
@@ -86,7 +86,7 @@ impl SessionWindow {
     /// Takes out the sessions that no row at or after the watermark can join.
     fn close(&mut self, watermark: i64, emitted: &mut Emitted) -> Result<(), Error> {
         while let Some((key, session)) = self.sessions.remove_first_over(watermark) {
-            let mut group = self.plan.key_shape().decode(&key)?;
+            let mut group = self.plan.key.decode(&key)?;
             let start = group.pop().unwrap_or(Scalar::Null);
             let edges = [start, Scalar::Int(session.last)];
             emitted.push(edges.into_iter().chain(group), session.accumulators.results())?;

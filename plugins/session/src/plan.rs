@@ -24,6 +24,8 @@ pub struct Config {
 pub struct Plan {
     pub input: Input,
     pub gap: i64,
+    /// A group, and a session's start.
+    pub key: KeyShape,
     pub output: Vec<Field>,
 }
 
@@ -31,16 +33,11 @@ impl Plan {
     pub fn new(config: Config, schema: &Schema) -> Result<Plan, Error> {
         let Config { time, gap: Micros(gap), by, aggregates } = config;
         let input = Input::new(&time, &by, &aggregates, schema)?;
-        let output = input.output(&[edge("session_start"), edge("session_end")])?;
-        Ok(Plan { input, gap, output })
+        let edges = ["session_start", "session_end"]
+            .map(|name| Field { nullable: false, ..field(name, timestamp_micros()) });
+        let output = input.output(&edges)?;
+        let [start, _] = edges;
+        let key = KeyShape(input.group_fields().into_iter().chain([start]).collect());
+        Ok(Plan { input, gap, key, output })
     }
-
-    /// A group, and a session's start.
-    pub fn key_shape(&self) -> KeyShape {
-        KeyShape(self.input.group_fields().into_iter().chain([edge("session_start")]).collect())
-    }
-}
-
-fn edge(name: &str) -> Field {
-    Field { nullable: false, ..field(name, timestamp_micros()) }
 }

@@ -37,7 +37,7 @@ impl Aggregate for Window {
     fn open(config: Config, input: &Schema) -> Result<(Window, AggregatePlan), Error> {
         let plan = Plan::new(config, input)?;
         let windows = Windows {
-            groups: KeyedState::new(plan.key_shape(), plan.input.aggregates.clone()),
+            groups: KeyedState::new(plan.key.clone(), plan.input.aggregates.clone()),
             open: BTreeSet::new(),
         };
         let rules = vec!["null_time".into(), "closed_window".into()];
@@ -103,7 +103,7 @@ impl Window {
     /// Takes out the windows that end at or before the watermark.
     fn close(&mut self, watermark: i64, emitted: &mut Emitted) -> Result<(), Error> {
         while let Some(key) = self.windows.open.first() {
-            if self.plan.end_of(key)? > watermark {
+            if start_of(key)?.saturating_add(self.plan.size) > watermark {
                 break;
             }
             if let Some((key, accumulators)) = self.windows.remove_first()
@@ -117,9 +117,13 @@ impl Window {
 }
 
 fn emit(plan: &Plan, key: &Key, window: &Accumulators, emitted: &mut Emitted) -> Result<(), Error> {
-    let mut first = plan.key_shape().decode(key)?;
-    first.insert(1, Scalar::Int(plan.end_of(key)?));
+    let mut first = plan.key.decode(key)?;
+    first.insert(1, Scalar::Int(start_of(key)?.saturating_add(plan.size)));
     emitted.push(first, window.results())
+}
+
+fn start_of(key: &Key) -> Result<i64, Error> {
+    key.first_int().ok_or_else(|| Error::Data("a stored window has no start".into()))
 }
 
 impl Stateful for Window {

@@ -3,7 +3,7 @@
 use aggregation::{AggregateConfig, Input};
 use sluicebox_plugin::schemars::{self, JsonSchema};
 use sluicebox_plugin::serde::Deserialize;
-use sluicebox_plugin::{Error, Field, Key, KeyShape, Micros, Scalar, Schema, field, timestamp_micros};
+use sluicebox_plugin::{Error, Field, KeyShape, Micros, Schema, field, timestamp_micros};
 
 /// A row may fall into this many sliding windows at most.
 const MAX_OVERLAP: i64 = 1_000;
@@ -46,6 +46,8 @@ pub struct Plan {
     pub size: i64,
     pub slide: i64,
     pub emit: Emit,
+    /// A window's start and a group.
+    pub key: KeyShape,
     pub output: Vec<Field>,
 }
 
@@ -65,24 +67,11 @@ impl Plan {
             aggregates.insert(0, AggregateConfig::count_of_rows("revision"));
         }
         let input = Input::new(&time, &by, &aggregates, schema)?;
-        let output = input.output(&edges())?;
-        Ok(Plan { input, size, slide, emit, output })
+        let edges = ["window_start", "window_end"]
+            .map(|name| Field { nullable: false, ..field(name, timestamp_micros()) });
+        let output = input.output(&edges)?;
+        let [start, _] = edges;
+        let key = KeyShape(std::iter::once(start).chain(input.group_fields()).collect());
+        Ok(Plan { input, size, slide, emit, key, output })
     }
-
-    /// A window's start and a group.
-    pub fn key_shape(&self) -> KeyShape {
-        let [start, _] = edges();
-        KeyShape(std::iter::once(start).chain(self.input.group_fields()).collect())
-    }
-
-    pub fn end_of(&self, window: &Key) -> Result<i64, Error> {
-        match self.key_shape().decode(window)?.first() {
-            Some(Scalar::Int(start)) => Ok(start.saturating_add(self.size)),
-            _ => Err(Error::Data("a stored window has no start".into())),
-        }
-    }
-}
-
-fn edges() -> [Field; 2] {
-    ["window_start", "window_end"].map(|name| Field { nullable: false, ..field(name, timestamp_micros()) })
 }
