@@ -23,12 +23,18 @@ const DEBIAN_LINKER: &str = "/usr/bin/wasm-ld-22";
 /// that name. The others are libraries.
 pub fn standard_plugins(root: &Path) -> Result<Vec<String>> {
     let folder = root.join("plugins");
+    let mut names = packages_in(&folder)?;
+    names.retain(|name| folder.join(name).join("config.schema.json").is_file());
+    Ok(names)
+}
+
+/// The names of the packages in a folder, sorted; each has a folder of its name.
+pub fn packages_in(folder: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
         let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.path().join("config.schema.json").is_file() {
-            names.push(name);
+        if entry.path().join("Cargo.toml").is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
         }
     }
     names.sort();

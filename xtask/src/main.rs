@@ -23,8 +23,8 @@ enum Task {
     Demo(demo::Options),
     Test(test::Options),
     Bench(bench::Options),
-    /// Builds the standard plugins as components into target/debug/plugins, beside the host, and the hostile ones of
-    /// the tests into target/plugins
+    /// Builds the standard plugins as components into target/debug/plugins, beside the host, and those of
+    /// the tests (hostile ones and examples) into target/plugins
     Components,
 }
 
@@ -46,7 +46,7 @@ fn run(task: Task) -> Result<()> {
         Task::Bench(options) => bench::run(&workspace, &options),
         Task::Components => {
             demo::build_plugins(&workspace)?;
-            test::build_hostile_plugins(&workspace)
+            test::build_test_plugins(&workspace)
         }
     }
 }
@@ -79,7 +79,7 @@ impl Workspace {
     }
 
     /// The folder of the plugins that only tests use.
-    pub fn hostile_plugins(&self) -> PathBuf {
+    pub fn test_plugins(&self) -> PathBuf {
         self.target.join("plugins")
     }
 }

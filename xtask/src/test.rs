@@ -38,22 +38,24 @@ fn run_steps(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Res
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     steps.run("clippy", || tools::run(tools::cargo(workspace).args(clippy)))?;
     steps.run("build: host and plugins", || demo::build(workspace))?;
-    steps.run("build: hostile plugins", || build_hostile_plugins(workspace))?;
+    steps.run("build: plugins of the tests", || build_test_plugins(workspace))?;
 
     let mut tests = tools::cargo(workspace);
     tests.args(["test", "--workspace"]).args(&options.cargo_test);
     tests.env("SLUICEBOX_PLUGINS", workspace.plugins()).env("SLUICEBOX_PYTHON", python);
-    tests.env("SLUICEBOX_COMPONENTS", workspace.hostile_plugins());
+    tests.env("SLUICEBOX_COMPONENTS", workspace.test_plugins());
     if let Some(libs) = libs {
         tests.env("SLUICEBOX_KAFKA_LIBS", libs);
     }
     steps.run("tests", || tools::run(&mut tests))
 }
 
-/// Builds the packages under tests/hostile as components.
-pub fn build_hostile_plugins(workspace: &Workspace) -> Result<()> {
-    let packages = ["hostile-aggregate", "hostile-transform"];
-    components::build(&workspace.root, &packages, &workspace.hostile_plugins())
+/// Builds what only tests run as components: the hostile plugins and those of the examples.
+pub fn build_test_plugins(workspace: &Workspace) -> Result<()> {
+    let mut packages = vec!["hostile-aggregate".to_owned(), "hostile-transform".to_owned()];
+    packages.extend(components::packages_in(&workspace.root.join("examples/plugins"))?);
+    let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
+    components::build(&workspace.root, &packages, &workspace.test_plugins())
 }
 
 /// The steps so far, with what each took.

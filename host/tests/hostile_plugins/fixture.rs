@@ -1,6 +1,5 @@
 //! Components, steps and rows for the tests.
 
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,20 +10,12 @@ use sluicebox::plugin::{
     Engine, EngineSettings, Limits, OnError, Plugin, PluginError, Rows, Step, StepSettings,
 };
 
+pub use super::components::component;
+
 /// One engine for all tests, as in the host.
 pub fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| Engine::new(&EngineSettings::default()).unwrap())
-}
-
-pub fn component(name: &str) -> PathBuf {
-    let directory = std::env::var_os("SLUICEBOX_COMPONENTS").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/plugins")),
-        PathBuf::from,
-    );
-    let path = directory.join(format!("{name}.wasm"));
-    assert!(path.is_file(), "{} is missing: build it with `cargo xtask components`", path.display());
-    path
 }
 
 fn plugin(name: &'static str, loaded: &'static OnceLock<Arc<Plugin>>) -> Arc<Plugin> {

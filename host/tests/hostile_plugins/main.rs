@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may, as tests do")]
 
 mod compiling;
+#[path = "../components/mod.rs"]
+mod components;
 mod fixture;
 mod loading;
 mod rows;

@@ -42,7 +42,7 @@ impl Transform for Cleanse {
     }
 }
 
-sluicebox_plugin::export_transform!(Cleanse);
+sluicebox_plugin::export!(Cleanse: Transform);
 
 #[cfg(test)]
 mod tests;

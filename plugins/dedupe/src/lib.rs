@@ -177,7 +177,7 @@ impl State for Seen {
     }
 }
 
-sluicebox_plugin::export_stateful_transform!(Dedupe);
+sluicebox_plugin::export!(Dedupe: Transform + Stateful);
 
 #[cfg(test)]
 mod tests;

@@ -128,7 +128,7 @@ fn at_column(name: &str, error: Error) -> Error {
     }
 }
 
-sluicebox_plugin::export_transform!(Derive);
+sluicebox_plugin::export!(Derive: Transform);
 
 #[cfg(test)]
 mod tests;

@@ -112,7 +112,7 @@ fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), Error> {
     Ok(())
 }
 
-sluicebox_plugin::export_transform!(Explode);
+sluicebox_plugin::export!(Explode: Transform);
 
 #[cfg(test)]
 mod tests;

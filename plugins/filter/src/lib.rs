@@ -62,7 +62,7 @@ impl Transform for Filter {
     }
 }
 
-sluicebox_plugin::export_transform!(Filter);
+sluicebox_plugin::export!(Filter: Transform);
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,8 @@
 
 use crate::{Bitmap, ByteStrings, Column, Kind, Scalar, Values};
 
-/// Builds a column of one of the types that [`Scalar`] has a case for.
+/// Builds a column of one of the types that [`Scalar`] has a case for. What is pushed as a value of another type than
+/// the column's becomes null, of which `push_bool` and its like say `false`.
 pub struct ColumnBuilder {
     present: Vec<bool>,
     values: Values,
@@ -37,60 +38,107 @@ impl ColumnBuilder {
         self.present.is_empty()
     }
 
-    /// Appends a value. One of another type than the column's is appended as null.
     pub fn push(&mut self, value: &Scalar) {
-        let int = if let Scalar::Int(value) = value { *value } else { 0 };
-        let float = if let Scalar::Float(value) = value { *value } else { 0.0 };
-        let bytes: &[u8] = match value {
-            Scalar::Text(text) => text.as_bytes(),
-            Scalar::Bytes(bytes) => bytes,
-            _ => &[],
+        match value {
+            Scalar::Null => {
+                self.push_null();
+                true
+            }
+            Scalar::Bool(value) => self.push_bool(*value),
+            Scalar::Int(value) => self.push_int(*value),
+            Scalar::Float(value) => self.push_float(*value),
+            Scalar::Text(text) => self.push_bytes(text.as_bytes()),
+            Scalar::Bytes(bytes) => self.push_bytes(bytes),
         };
-        let fits = match &mut self.values {
-            Values::Bits(_) => {
-                self.bools.push(*value == Scalar::Bool(true));
-                matches!(value, Scalar::Bool(_))
-            }
-            Values::Float32(values) => {
-                values.push(float as f32);
-                matches!(value, Scalar::Float(_))
-            }
-            Values::Float64(values) => {
-                values.push(float);
-                matches!(value, Scalar::Float(_))
-            }
-            Values::Bytes(strings) => {
-                strings.data.extend_from_slice(bytes);
-                strings.offsets.push(strings.data.len() as i32);
-                matches!(value, Scalar::Text(_) | Scalar::Bytes(_))
-            }
-            integers => {
-                match integers {
-                    Values::Int8(values) => values.push(int as i8),
-                    Values::Int16(values) => values.push(int as i16),
-                    Values::Int32(values) => values.push(int as i32),
-                    Values::Uint8(values) => values.push(int as u8),
-                    Values::Uint16(values) => values.push(int as u16),
-                    Values::Uint32(values) => values.push(int as u32),
-                    Values::Int64(values) => values.push(int),
-                    _ => {}
-                }
-                matches!(value, Scalar::Int(_))
-            }
-        };
-        self.present.push(fits);
+    }
+
+    pub fn push_null(&mut self) {
+        self.push_zero();
+        self.present.push(false);
+    }
+
+    /// Appends false, 0 or nothing written: a value that stands where none is looked at.
+    pub fn push_default(&mut self) {
+        self.push_zero();
+        self.present.push(true);
+    }
+
+    pub fn push_bool(&mut self, value: bool) -> bool {
+        let Values::Bits(_) = self.values else { return self.unfit() };
+        self.bools.push(value);
+        self.fit()
+    }
+
+    /// For integers, timestamps and dates. Of a value beyond the column's width the low bits remain.
+    pub fn push_int(&mut self, value: i64) -> bool {
+        match &mut self.values {
+            Values::Int8(values) => values.push(value as i8),
+            Values::Int16(values) => values.push(value as i16),
+            Values::Int32(values) => values.push(value as i32),
+            Values::Int64(values) => values.push(value),
+            Values::Uint8(values) => values.push(value as u8),
+            Values::Uint16(values) => values.push(value as u16),
+            Values::Uint32(values) => values.push(value as u32),
+            _ => return self.unfit(),
+        }
+        self.fit()
+    }
+
+    pub fn push_float(&mut self, value: f64) -> bool {
+        match &mut self.values {
+            Values::Float32(values) => values.push(value as f32),
+            Values::Float64(values) => values.push(value),
+            _ => return self.unfit(),
+        }
+        self.fit()
+    }
+
+    /// For `utf8`, which must be given valid UTF-8, and `binary`.
+    pub fn push_bytes(&mut self, value: &[u8]) -> bool {
+        let Values::Bytes(strings) = &mut self.values else { return self.unfit() };
+        strings.data.extend_from_slice(value);
+        strings.offsets.push(strings.data.len() as i32);
+        self.fit()
+    }
+
+    fn fit(&mut self) -> bool {
+        self.present.push(true);
+        true
+    }
+
+    fn unfit(&mut self) -> bool {
+        self.push_null();
+        false
+    }
+
+    fn push_zero(&mut self) {
+        match &mut self.values {
+            Values::Bits(_) => self.bools.push(false),
+            Values::Int8(values) => values.push(0),
+            Values::Int16(values) => values.push(0),
+            Values::Int32(values) => values.push(0),
+            Values::Int64(values) => values.push(0),
+            Values::Uint8(values) => values.push(0),
+            Values::Uint16(values) => values.push(0),
+            Values::Uint32(values) => values.push(0),
+            Values::Float32(values) => values.push(0.0),
+            Values::Float64(values) => values.push(0.0),
+            Values::Bytes(strings) => strings.offsets.push(strings.data.len() as i32),
+            _ => {}
+        }
     }
 
     pub fn finish(self) -> Column {
-        let validity = Bitmap::of_values(&self.present, |present| present);
         let values = match self.values {
             Values::Bits(_) => Values::Bits(Bitmap::of_values(&self.bools, |value| value).into_bytes()),
             values => values,
         };
-        Column {
-            length: self.present.len() as u32,
-            validity: (!validity.all_set()).then(|| validity.into_bytes()),
-            values,
-        }
+        Column { length: self.present.len() as u32, validity: validity_of(&self.present), values }
     }
+}
+
+/// The bitmap of what is present; `None` if all is.
+pub(crate) fn validity_of(present: &[bool]) -> Option<Vec<u8>> {
+    let validity = Bitmap::of_values(present, |present| present);
+    (!validity.all_set()).then(|| validity.into_bytes())
 }

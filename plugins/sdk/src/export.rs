@@ -131,7 +131,7 @@ macro_rules! __transform {
             }
 
             fn apply(batch: $crate::Batch) -> Result<$crate::bindings::transform::Outcome, $crate::Error> {
-                with(|plugin| $crate::Transform::apply(plugin, &batch)).map($crate::export::outcome)
+                with(|plugin| $crate::Transform::apply_owned(plugin, batch)).map($crate::export::outcome)
             }
         }
 
@@ -192,51 +192,48 @@ macro_rules! __state {
     };
 }
 
-/// Exports a [`Transform`](crate::Transform) as a component. Natively this and the other macros export nothing, so that
-/// several plugins can be linked into one program; they add a test which holds `config.schema.json`, beside the
-/// plugin's `Cargo.toml`, to its configuration. `UPDATE_SCHEMA=1 cargo test` writes that file.
+#[doc(hidden)]
 #[macro_export]
-macro_rules! export_transform {
-    ($plugin:ty) => {
-        $crate::__config_schema!($plugin, Transform);
+macro_rules! __export {
+    ($plugin:ty, $trait:ident, $world:ident, [$($interface:ident)+]) => {
+        $crate::__config_schema!($plugin, $trait);
 
         #[cfg(target_arch = "wasm32")]
         mod component {
             use super::*;
-            $crate::__component!($plugin, Transform, TRANSFORM_PLUGIN);
-            $crate::__transform!($plugin);
+            $crate::__component!($plugin, $trait, $world);
+            $($crate::$interface!($plugin);)+
         }
     };
 }
 
-/// Exports a [`Transform`](crate::Transform) that is [`Stateful`](crate::Stateful) as a component.
+/// Exports a plugin as a component, by the traits that it implements: `Transform`, `Transform + Stateful`, `Aggregate`, or
+/// in place of `Transform` one of the other styles, [`RowTransform`](crate::rows::RowTransform) and (with the feature
+/// `arrow`) [`BatchTransform`](crate::record_batch::BatchTransform).
+///
+/// ```ignore
+/// sluicebox_plugin::export!(Filter: Transform);
+/// sluicebox_plugin::export!(Dedupe: Transform + Stateful);
+/// ```
+///
+/// Natively it exports nothing, so that several plugins can be linked into one program; it adds a test which holds
+/// `config.schema.json`, beside the plugin's `Cargo.toml`, to its configuration. `UPDATE_SCHEMA=1 cargo test` writes
+/// that file.
 #[macro_export]
-macro_rules! export_stateful_transform {
-    ($plugin:ty) => {
-        $crate::__config_schema!($plugin, Transform);
-
-        #[cfg(target_arch = "wasm32")]
-        mod component {
-            use super::*;
-            $crate::__component!($plugin, Transform, STATEFUL_TRANSFORM_PLUGIN);
-            $crate::__transform!($plugin);
-            $crate::__state!($plugin);
-        }
+macro_rules! export {
+    ($plugin:ty: Transform) => {
+        $crate::__export!($plugin, Transform, TRANSFORM_PLUGIN, [__transform]);
     };
-}
-
-/// Exports an [`Aggregate`](crate::Aggregate) as a component.
-#[macro_export]
-macro_rules! export_aggregate {
-    ($plugin:ty) => {
-        $crate::__config_schema!($plugin, Aggregate);
-
-        #[cfg(target_arch = "wasm32")]
-        mod component {
-            use super::*;
-            $crate::__component!($plugin, Aggregate, AGGREGATE_PLUGIN);
-            $crate::__aggregate!($plugin);
-            $crate::__state!($plugin);
-        }
+    ($plugin:ty: Transform + Stateful) => {
+        $crate::__export!($plugin, Transform, STATEFUL_TRANSFORM_PLUGIN, [__transform __state]);
+    };
+    ($plugin:ty: Aggregate) => {
+        $crate::__export!($plugin, Aggregate, AGGREGATE_PLUGIN, [__aggregate __state]);
+    };
+    ($plugin:ty: RowTransform $(+ $stateful:ident)?) => {
+        $crate::export!($crate::rows::Rowwise<$plugin>: Transform $(+ $stateful)?);
+    };
+    ($plugin:ty: BatchTransform $(+ $stateful:ident)?) => {
+        $crate::export!($crate::record_batch::Batchwise<$plugin>: Transform $(+ $stateful)?);
     };
 }

@@ -10,9 +10,26 @@ use crate::{Batch, ColumnBuilder, Error, Field, Ints, Kind, Place, Scalar, Strin
 pub struct Key(Rc<[u8]>);
 
 impl Key {
+    /// How many bytes `append_int` appends.
+    pub const INT_LENGTH: usize = 9;
+
     /// Appends an integer column's value to a key in the making.
     pub fn append_int(value: i64, out: &mut Vec<u8>) {
         put_int(value, out);
+    }
+
+    /// The value of the first column, if that is an integer's and not null.
+    pub fn first_int(&self) -> Option<i64> {
+        present_int(self.0.first_chunk()?)
+    }
+
+    /// The value of the last column, if that is an integer's and not null.
+    pub fn last_int(&self) -> Option<i64> {
+        present_int(self.0.last_chunk()?)
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -39,6 +56,15 @@ const PRESENT: u8 = 1;
 fn put_int(value: i64, out: &mut Vec<u8>) {
     out.push(PRESENT);
     out.extend_from_slice(&((value as u64) ^ 1 << 63).to_be_bytes());
+}
+
+fn present_int(bytes: &[u8; Key::INT_LENGTH]) -> Option<i64> {
+    let [PRESENT, int @ ..] = bytes else { return None };
+    Some(read_int(int))
+}
+
+fn read_int(bytes: &[u8; 8]) -> i64 {
+    (u64::from_be_bytes(*bytes) ^ 1 << 63) as i64
 }
 
 /// A zero byte becomes 0 255, and 0 0 ends the string, so that a prefix sorts before what it begins.
@@ -152,7 +178,7 @@ fn take(kind: &Kind, rest: &mut &[u8]) -> Option<Scalar> {
         _ => {
             let (int, after) = rest.split_first_chunk::<8>()?;
             *rest = after;
-            Some(Scalar::Int((u64::from_be_bytes(*int) ^ 1 << 63) as i64))
+            Some(Scalar::Int(read_int(int)))
         }
     }
 }
@@ -196,6 +222,9 @@ mod tests {
         fn keys_sort_as_their_columns((a, b) in (value(), value())) {
             let shape = KeyShape(vec![field("bytes", Kind::Binary), field("int", Kind::Int64)]);
             let (left, right) = (shape.encode(&[a.1.clone(), a.0.clone()]), shape.encode(&[b.1.clone(), b.0.clone()]));
+            if let Scalar::Int(int) = a.0 {
+                prop_assert_eq!(left.last_int(), Some(int));
+            }
             prop_assert_eq!(left.cmp(&right), a.1.compare(&b.1).then(a.0.compare(&b.0)));
             prop_assert_eq!(shape.decode(&left).unwrap(), vec![a.1, a.0]);
         }

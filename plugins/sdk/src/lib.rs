@@ -1,13 +1,28 @@
 //! For authors of Sluicebox plugins.
 //!
-//! A plugin is a plain type that implements [`Transform`] or [`Aggregate`] and is tested natively (see `test_kit`).
-//! One macro exports it as a component: [`export_transform!`], [`export_stateful_transform!`], [`export_aggregate!`].
+//! A plugin is a plain type that implements one of these traits, is tested natively (see `test_kit`), and is exported as a
+//! component by one macro, [`export!`]:
+//!
+//! | trait | sees | for |
+//! |---|---|---|
+//! | [`Transform`] | typed columns | the smallest and fastest components |
+//! | [`rows::RowTransform`] | one struct for each row | the least to write |
+//! | `record_batch::BatchTransform`, feature `arrow` | an Arrow `RecordBatch` | code that knows Arrow already |
+//! | [`Aggregate`] | typed columns and the watermark | rows that come out later, from state |
+//!
+//! A transform that remembers something is [`Stateful`], too, whatever its style; [`KeyedState`] does the remembering.
+//!
+//! Event times and watermarks are microseconds since 1970-01-01T00:00:00Z. A plugin fails with an [`Error`]: `Config` and
+//! `Schema` in `open`, which stop the pipeline before it reads a record, and `Data` afterwards, upon which the host looks
+//! for the rows to blame and sets them aside. A row that is merely wrong is better rejected, with its rule and reason.
+//!
 //! The contract behind all of it is `wit/plugin.wit`.
 
 #[doc(hidden)]
 pub mod bindings;
 mod bitmap;
 mod builder;
+mod column_writer;
 #[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 pub mod config_schema;
@@ -19,8 +34,12 @@ mod key;
 mod literal;
 mod place;
 mod plugin;
+#[cfg(feature = "arrow")]
+pub mod record_batch;
 mod rejections;
 mod rfc3339;
+mod row_error;
+pub mod rows;
 mod scalar;
 mod schema;
 mod state;
@@ -34,6 +53,7 @@ pub use bindings::types::{
 };
 pub use bitmap::Bitmap;
 pub use builder::ColumnBuilder;
+pub use column_writer::ColumnWriter;
 pub use duration::Micros;
 pub use key::{Key, KeyReader, KeyShape, is_key_kind};
 pub use literal::Literal;

@@ -23,6 +23,11 @@ pub trait Transform: Sized {
 
     /// Processes a batch of the plan's columns. Errors: [`Error::Data`].
     fn apply(&mut self, batch: &Batch) -> Result<Outcome, Error>;
+
+    /// The same with a batch of one's own, as the host gives it: for who makes something else of its buffers.
+    fn apply_owned(&mut self, batch: Batch) -> Result<Outcome, Error> {
+        self.apply(&batch)
+    }
 }
 
 /// A plugin that takes rows in and gives out rows of another schema, now or later.

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use serde::{Serialize, Serializer};
+
 use crate::{Column, Kind, Strings, Values, place::is_present};
 
 /// `Int` holds integers, timestamps and dates; `Float` both widths.
@@ -51,6 +53,19 @@ impl Scalar {
             (Scalar::Text(a), Scalar::Text(b)) => a.cmp(b),
             (Scalar::Bytes(a), Scalar::Bytes(b)) => a.cmp(b),
             (a, b) => b.is_null().cmp(&a.is_null()),
+        }
+    }
+}
+
+impl Serialize for Scalar {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Scalar::Null => serializer.serialize_none(),
+            Scalar::Bool(value) => serializer.serialize_bool(*value),
+            Scalar::Int(value) => serializer.serialize_i64(*value),
+            Scalar::Float(value) => serializer.serialize_f64(*value),
+            Scalar::Text(text) => serializer.serialize_str(text),
+            Scalar::Bytes(bytes) => serializer.serialize_bytes(bytes),
         }
     }
 }

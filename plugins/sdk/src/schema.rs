@@ -48,6 +48,11 @@ impl Schema {
         Schema { fields }
     }
 
+    /// All fields, in pre-order.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
     /// The top-level fields.
     pub fn top_level(&self) -> impl Iterator<Item = &Field> {
         children(&self.fields, 0, self.fields.len()).map(|at| &self.fields[at])
@@ -66,7 +71,7 @@ pub fn siblings(fields: &[Field]) -> impl Iterator<Item = &[Field]> {
 }
 
 /// How many fields the subtree at `at` has, itself included.
-fn span(fields: &[Field], at: usize) -> usize {
+pub(crate) fn span(fields: &[Field], at: usize) -> usize {
     let mut open = 1;
     let mut end = at;
     while open > 0 && end < fields.len() {
@@ -77,7 +82,7 @@ fn span(fields: &[Field], at: usize) -> usize {
 }
 
 /// Positions of the siblings from `start` on, before `end`.
-fn children(fields: &[Field], start: usize, end: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn children(fields: &[Field], start: usize, end: usize) -> impl Iterator<Item = usize> {
     let mut at = start;
     std::iter::from_fn(move || {
         (at < end).then(|| {

@@ -76,7 +76,7 @@ fn output(column: Option<&str>, input: &Schema) -> Result<Output, Error> {
     }
 }
 
-sluicebox_plugin::export_transform!(Validate);
+sluicebox_plugin::export!(Validate: Transform);
 
 #[cfg(test)]
 mod tests;

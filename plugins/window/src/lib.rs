@@ -1,22 +1,22 @@
-//! Aggregates over tumbling and sliding windows of event time; a window's rows come out once the watermark has
-//! passed its end, ordered by window and group.
+//! Aggregates over tumbling and sliding windows of event time. A window's rows come out once the watermark has passed its
+//! end, ordered by window and group; or, with `emit: update`, whenever a row has changed it.
 //!
 //! A window that is closed at a row's own watermark does not take the row, whatever the batch: so the cut of the stream
-//! changes nothing. If none of its windows is open, the row is rejected.
+//! changes nothing. If none of its windows is open, the row is rejected. An update, too, belongs to the row that made
+//! it, and not to the batch: what comes out is one row for each row and window, numbered by `revision`.
 
-mod accumulator;
 mod plan;
 
 use std::collections::BTreeSet;
 
+use aggregation::{Accumulators, Aggregated, Emitted};
 use sluicebox_plugin::{
-    Aggregate, AggregatePlan, Batch, ColumnBuilder, Delta, Description, Emission, Error, Fields, Key,
-    KeyReader, KeyShape, KeyedState, Rejections, Scalar, Schema, State, Stateful,
+    Aggregate, AggregatePlan, Batch, Delta, Description, Emission, Error, Fields, Key, KeyReader, KeyedState,
+    Rejections, Scalar, Schema, State, Stateful,
 };
 
-use accumulator::Accumulators;
 pub use plan::Config;
-use plan::Plan;
+use plan::{Emit, Plan};
 
 const NULL_TIME: u16 = 0;
 const CLOSED_WINDOW: u16 = 1;
@@ -35,34 +35,33 @@ impl Aggregate for Window {
     type Config = Config;
 
     fn open(config: Config, input: &Schema) -> Result<(Window, AggregatePlan), Error> {
-        let (plan, reads) = plan::plan(config, input)?;
+        let plan = Plan::new(config, input)?;
         let windows = Windows {
-            groups: KeyedState::new(plan.key_shape(), plan.aggregates.clone()),
+            groups: KeyedState::new(plan.key.clone(), plan.input.aggregates.clone()),
             open: BTreeSet::new(),
         };
-        let output = plan.output.clone();
         let rules = vec!["null_time".into(), "closed_window".into()];
-        Ok((Window { plan, windows }, AggregatePlan { reads, output, rules }))
+        let stated = AggregatePlan { reads: plan.input.reads(), output: plan.output.clone(), rules };
+        Ok((Window { plan, windows }, stated))
     }
 
     fn update(&mut self, batch: &Batch, watermark: Option<i64>) -> Result<Emission, Error> {
-        let rejected = self.take(batch)?;
-        let batch = match watermark {
-            Some(watermark) => self.close(watermark)?,
-            None => None,
-        };
-        Ok(Emission { rejected, batch })
+        let mut emitted = Emitted::new(&self.plan.output)?;
+        let rejected = self.take(batch, &mut emitted)?;
+        if let Some(watermark) = watermark {
+            self.close(watermark, &mut emitted)?;
+        }
+        Ok(Emission { rejected, batch: emitted.into_batch() })
     }
 }
 
 impl Window {
     /// Adds the rows to their windows.
-    fn take(&mut self, batch: &Batch) -> Result<Rejections, Error> {
-        let Plan { size, slide, .. } = self.plan;
-        let groups = KeyReader::new(&self.plan.by, batch)?;
-        let (times, time_valid) = (self.plan.time.ints(batch)?, self.plan.time.validity(batch));
-        let (watermarks, watermark_valid) =
-            (self.plan.watermark.ints(batch)?, self.plan.watermark.validity(batch));
+    fn take(&mut self, batch: &Batch, emitted: &mut Emitted) -> Result<Rejections, Error> {
+        let Plan { size, slide, ref input, .. } = self.plan;
+        let groups = KeyReader::new(&input.by, batch)?;
+        let (times, time_valid) = (input.time.ints(batch)?, input.time.validity(batch));
+        let (watermarks, watermark_valid) = (input.watermark.ints(batch)?, input.watermark.validity(batch));
         let mut rejected = Rejections::default();
         let (mut group, mut key) = (Vec::new(), Vec::new());
         for row in 0..batch.rows as usize {
@@ -74,7 +73,7 @@ impl Window {
             let watermark = watermark_valid.is_valid(row).then(|| watermarks[row]);
             group.clear();
             groups.append(row, &mut group);
-            let values = self.plan.values(batch, row)?;
+            let values = input.values(batch, row)?;
             let mut is_taken = false;
             let mut start = time.div_euclid(slide).saturating_mul(slide);
             while start > time.saturating_sub(size) {
@@ -83,7 +82,12 @@ impl Window {
                     key.clear();
                     Key::append_int(start, &mut key);
                     key.extend_from_slice(&group);
-                    self.windows.add(&key, &self.plan, time, &values);
+                    self.windows.add(&key, &input.aggregates, time, &values);
+                    if self.plan.emit == Emit::Update
+                        && let Some(window) = self.windows.groups.get(key.as_slice())
+                    {
+                        emit(&self.plan, &Key::from(key.as_slice()), window, emitted)?;
+                    }
                     is_taken = true;
                 }
                 let Some(earlier) = start.checked_sub(slide) else { break };
@@ -96,30 +100,30 @@ impl Window {
         Ok(rejected)
     }
 
-    /// Takes out the windows that end at or before the watermark, as rows of the output.
-    fn close(&mut self, watermark: i64) -> Result<Option<Batch>, Error> {
-        let mut builders: Vec<ColumnBuilder> =
-            self.plan.output.iter().filter_map(|field| ColumnBuilder::new(&field.kind)).collect();
-        let mut rows = 0;
+    /// Takes out the windows that end at or before the watermark.
+    fn close(&mut self, watermark: i64, emitted: &mut Emitted) -> Result<(), Error> {
         while let Some(key) = self.windows.open.first() {
-            let mut columns = self.windows.groups.key_shape().decode(key)?;
-            let Some(Scalar::Int(start)) = columns.first().cloned() else { break };
-            let end = start.saturating_add(self.plan.size);
-            if end > watermark {
+            if start_of(key)?.saturating_add(self.plan.size) > watermark {
                 break;
             }
-            columns.insert(1, Scalar::Int(end));
-            if let Some(accumulators) = self.windows.remove_first() {
-                columns.extend(accumulators.results());
+            if let Some((key, accumulators)) = self.windows.remove_first()
+                && self.plan.emit == Emit::Close
+            {
+                emit(&self.plan, &key, &accumulators, emitted)?;
             }
-            for (builder, value) in builders.iter_mut().zip(&columns) {
-                builder.push(value);
-            }
-            rows += 1;
         }
-        let columns = || builders.into_iter().map(ColumnBuilder::finish).collect();
-        Ok((rows > 0).then(|| Batch { rows, columns: columns() }))
+        Ok(())
     }
+}
+
+fn emit(plan: &Plan, key: &Key, window: &Accumulators, emitted: &mut Emitted) -> Result<(), Error> {
+    let mut first = plan.key.decode(key)?;
+    first.insert(1, Scalar::Int(start_of(key)?.saturating_add(plan.size)));
+    emitted.push(first, window.results())
+}
+
+fn start_of(key: &Key) -> Result<i64, Error> {
+    key.first_int().ok_or_else(|| Error::Data("a stored window has no start".into()))
 }
 
 impl Stateful for Window {
@@ -135,21 +139,23 @@ struct Windows {
 }
 
 impl Windows {
-    fn add(&mut self, key: &[u8], plan: &Plan, time: i64, values: &[Scalar]) {
+    /// Adds a row to a window's group, which is new if it is the first.
+    fn add(&mut self, key: &[u8], aggregates: &[Aggregated], time: i64, values: &[Scalar]) {
         if let Some(accumulators) = self.groups.get_mut(key) {
             accumulators.add(time, values);
             return;
         }
         let key = Key::from(key);
-        let mut accumulators = Accumulators::new(&plan.aggregates);
+        let mut accumulators = Accumulators::new(aggregates);
         accumulators.add(time, values);
         self.open.insert(key.clone());
         self.groups.insert(key, accumulators);
     }
 
-    fn remove_first(&mut self) -> Option<Accumulators> {
+    fn remove_first(&mut self) -> Option<(Key, Accumulators)> {
         let key = self.open.pop_first()?;
-        self.groups.remove(&key)
+        let accumulators = self.groups.remove(&key)?;
+        Some((key, accumulators))
     }
 }
 
@@ -169,16 +175,7 @@ impl State for Windows {
     }
 }
 
-impl Plan {
-    fn key_shape(&self) -> KeyShape {
-        // The output begins with the window's start and end and the group.
-        let mut fields = self.output[..2 + self.by.len()].to_vec();
-        fields.remove(1);
-        KeyShape(fields)
-    }
-}
-
-sluicebox_plugin::export_aggregate!(Window);
+sluicebox_plugin::export!(Window: Aggregate);
 
 #[cfg(test)]
 mod tests;
