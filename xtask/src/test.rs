@@ -52,8 +52,8 @@ fn run_steps(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Res
 
 /// Builds the packages under tests/hostile as components.
 pub fn build_hostile_plugins(workspace: &Workspace) -> Result<()> {
-    let packages = ["hostile-aggregate", "hostile-transform"];
-    components::build(&workspace.root, &packages, &workspace.hostile_plugins())
+    let folders = ["aggregate", "transform"].map(|name| workspace.root.join("tests/hostile").join(name));
+    components::build(&folders, &workspace.hostile_plugins())
 }
 
 /// The steps so far, with what each took.
