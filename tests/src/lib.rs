@@ -8,6 +8,7 @@ pub mod load;
 pub mod numbers;
 pub mod oracle;
 pub mod pipeline;
+pub mod program;
 pub mod python;
 pub mod security;
 pub mod tables;

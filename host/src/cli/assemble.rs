@@ -143,7 +143,7 @@ fn mode(sink: &config::DeltaSink) -> Mode {
     row_key(sink).map_or(Mode::Append, Mode::Upsert)
 }
 
-fn limits(limits: &config::StepLimits) -> Limits {
+pub fn limits(limits: &config::StepLimits) -> Limits {
     Limits {
         memory: usize::try_from(limits.memory.as_bytes()).unwrap_or(usize::MAX),
         cpu: limits.time.into(),
@@ -152,7 +152,7 @@ fn limits(limits: &config::StepLimits) -> Limits {
     }
 }
 
-fn decode_settings(decode: &config::Decode) -> DecodeSettings {
+pub fn decode_settings(decode: &config::Decode) -> DecodeSettings {
     DecodeSettings {
         policy: match decode.policy {
             config::Policy::Merge => Policy::Merge,

@@ -1,9 +1,23 @@
 //! `sluicebox plugin`: the tools of those who write plugins.
 
+mod arguments;
 mod capability;
+mod cases;
+mod comparison;
 mod config_keys;
+mod cut_verdict;
+mod expectation;
+mod input_file;
 mod inspect;
+mod json_rows;
+mod records;
+mod run;
+mod side_by_side;
+mod stream;
+mod test;
 mod text_table;
+mod trial;
+mod verdict;
 
 use std::process::ExitCode;
 
@@ -16,12 +30,22 @@ use super::{plugins, print};
 pub enum PluginCommand {
     /// Shows what a plugin is, how it is configured, and what it asks of the host.
     Inspect(inspect::Arguments),
+    /// Runs the cases of a file: rows in, and what must become of them.
+    ///
+    /// Each case is run in its own batches, row by row and all at once; a plugin with state also with its state
+    /// restored between batches. What comes out must be the same. Exit codes: 0 all cases passed, 1 one did not, 2 the
+    /// file is malformed.
+    Test(test::Arguments),
+    /// Sends rows of a file through a plugin, and shows each before and after.
+    Run(run::Arguments),
 }
 
 impl PluginCommand {
     pub fn run(self) -> Result<ExitCode> {
         match self {
             Self::Inspect(arguments) => inspect::run(&arguments),
+            Self::Test(arguments) => test::run(&arguments),
+            Self::Run(arguments) => run::run(&arguments),
         }
     }
 }
