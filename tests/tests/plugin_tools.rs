@@ -302,3 +302,25 @@ fn run_survives_hostile_plugins() -> Result<()> {
     assert!(said.errors.matches("a flood of").count() <= 64, "{said:?}");
     Ok(())
 }
+
+#[test]
+fn new_refuses_what_it_does_not_know() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    fs::create_dir(folder.path().join("taken"))?;
+    for (name, language, kind, says) in [
+        ("mine", "cobol", "filter", "no template in `cobol`"),
+        ("mine", "rust", "sink", "no kind `sink` of plugin in rust, but filter, transform, aggregate"),
+        ("Mine", "rust", "filter", "no name for a plugin"),
+        ("../mine", "rust", "filter", "no name for a plugin"),
+        ("taken", "rust", "filter", "is there already"),
+    ] {
+        let said =
+            sluicebox(folder.path(), &["plugin", "new", name, "--language", language, "--kind", kind])?;
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(said.errors.contains(says), "{said:?} does not say {says}");
+    }
+    assert_eq!(fs::read_dir(folder.path())?.count(), 1, "nothing was written");
+    let said = sluicebox(folder.path(), &["plugin", "build", "taken"])?;
+    assert!(said.code == Some(1) && said.errors.contains("there is no taken/Cargo.toml"), "{said:?}");
+    Ok(())
+}

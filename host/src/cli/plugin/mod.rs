@@ -1,6 +1,7 @@
 //! `sluicebox plugin`: the tools of those who write plugins.
 
 mod arguments;
+mod build;
 mod capability;
 mod cases;
 mod comparison;
@@ -10,10 +11,12 @@ mod expectation;
 mod input_file;
 mod inspect;
 mod json_rows;
+mod new;
 mod records;
 mod run;
 mod side_by_side;
 mod stream;
+mod templates;
 mod test;
 mod text_table;
 mod trial;
@@ -38,6 +41,10 @@ pub enum PluginCommand {
     Test(test::Arguments),
     /// Sends rows of a file through a plugin, and shows each before and after.
     Run(run::Arguments),
+    /// Writes a project that builds, and passes its own tests.
+    New(new::Arguments),
+    /// Makes a component of a crate: installs the target if need be, compiles, strips, and reports size and imports.
+    Build(build::Arguments),
 }
 
 impl PluginCommand {
@@ -46,6 +53,8 @@ impl PluginCommand {
             Self::Inspect(arguments) => inspect::run(&arguments),
             Self::Test(arguments) => test::run(&arguments),
             Self::Run(arguments) => run::run(&arguments),
+            Self::New(arguments) => new::run(&arguments),
+            Self::Build(arguments) => build::run(&arguments),
         }
     }
 }
