@@ -303,6 +303,51 @@ fn run_survives_hostile_plugins() -> Result<()> {
     Ok(())
 }
 
+/// The parts add up to the whole, whatever they are on this machine.
+#[test]
+fn bench_splits_the_time_of_a_row() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let rows: String = (0..2000).map(|n| format!("{{\"n\": {n}.5, \"text\": \"text {n}\"}}\n")).collect();
+    fs::write(folder.path().join("rows.jsonl"), rows)?;
+    let bench = |plugin: &str, config: &str| -> Result<Value> {
+        let arguments = [
+            "plugin",
+            "bench",
+            plugin,
+            "--input",
+            "rows.jsonl",
+            "-c",
+            config,
+            "--seconds",
+            "0.1",
+            "--batch-rows",
+            "500",
+            "--json",
+        ];
+        let said = sluicebox(folder.path(), &arguments)?;
+        ensure!(said.code == Some(0), "{said:?}");
+        Ok(serde_json::from_str(&said.output)?)
+    };
+    for (plugin, config, gives_back) in [
+        ("filter", "keep={column: n, gt: 10}", false),
+        ("cleanse", "steps=[{upper: [text]}, {add: {column: m, expression: n * 2}}]", true),
+    ] {
+        let found = bench(plugin, config)?;
+        let part = |name: &str| found["ns_per_row"][name].as_f64().unwrap_or(f64::NAN);
+        let (inwards, outwards) = (part("boundary_in"), part("boundary_out"));
+        assert!(part("total") > 0.0 && inwards > 0.0 && outwards >= 0.0, "{found}");
+        let rest = (part("total") - inwards - outwards).max(0.0);
+        assert!((part("plugin") - rest).abs() < 1e-6, "{found}");
+        assert_eq!(outwards > 0.0, gives_back, "{found}");
+        assert!(
+            found["memory_bytes"].as_u64() >= Some(1 << 16) && found["turns"].as_u64() >= Some(5),
+            "{found}"
+        );
+        assert_eq!(found["rows"], 2000);
+    }
+    Ok(())
+}
+
 #[test]
 fn new_refuses_what_it_does_not_know() -> Result<()> {
     let folder = tempfile::tempdir()?;

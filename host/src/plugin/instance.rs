@@ -155,6 +155,11 @@ impl Instance {
         self.call(cpu, |store| state.call_restore(store, batch))
     }
 
+    /// Bytes of linear memory, all memories together.
+    pub fn memory(&self) -> usize {
+        self.store.data().meter.memory_used()
+    }
+
     pub fn metrics(&self) -> &Metrics {
         &self.store.data().metrics
     }

@@ -1,6 +1,8 @@
 //! `sluicebox plugin`: the tools of those who write plugins.
 
 mod arguments;
+mod bench;
+mod boundary;
 mod build;
 mod capability;
 mod cases;
@@ -20,6 +22,7 @@ mod templates;
 mod test;
 mod text_table;
 mod trial;
+mod turns;
 mod verdict;
 
 use std::process::ExitCode;
@@ -41,6 +44,11 @@ pub enum PluginCommand {
     Test(test::Arguments),
     /// Sends rows of a file through a plugin, and shows each before and after.
     Run(run::Arguments),
+    /// Measures a plugin: rows per second, and nanoseconds per row, split into the boundary and the plugin.
+    ///
+    /// The boundary is what the bundled plugin `echo`, which does nothing, takes for the same columns. Sides take turns,
+    /// the plugin itself twice in each.
+    Bench(bench::Arguments),
     /// Writes a project that builds, and passes its own tests.
     New(new::Arguments),
     /// Makes a component of a crate: installs the target if need be, compiles, strips, and reports size and imports.
@@ -53,6 +61,7 @@ impl PluginCommand {
             Self::Inspect(arguments) => inspect::run(&arguments),
             Self::Test(arguments) => test::run(&arguments),
             Self::Run(arguments) => run::run(&arguments),
+            Self::Bench(arguments) => bench::run(&arguments),
             Self::New(arguments) => new::run(&arguments),
             Self::Build(arguments) => build::run(&arguments),
         }
