@@ -43,6 +43,7 @@ const MAY_NAME: [(&str, &[&str]); 19] = [
     (
         "cli",
         &[
+            "batch",
             "clock",
             "config",
             "decode",
@@ -53,6 +54,7 @@ const MAY_NAME: [(&str, &[&str]); 19] = [
             "schema",
             "sink",
             "source",
+            "state",
             "storage",
             "telemetry",
         ],

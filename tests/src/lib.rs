@@ -9,6 +9,7 @@ pub mod numbers;
 pub mod oracle;
 pub mod pipeline;
 pub mod plugin_page;
+pub mod program;
 pub mod python;
 pub mod security;
 pub mod tables;

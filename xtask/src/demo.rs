@@ -56,6 +56,6 @@ pub fn build(workspace: &Workspace) -> Result<()> {
 /// Builds the standard plugins as components, where the host's binary looks for them.
 pub fn build_plugins(workspace: &Workspace) -> Result<()> {
     let plugins = components::standard_plugins(&workspace.root)?;
-    let plugins: Vec<_> = plugins.iter().map(String::as_str).collect();
-    components::build(&workspace.root, &plugins, &workspace.plugins())
+    let folders: Vec<_> = plugins.iter().map(|name| workspace.root.join("plugins").join(name)).collect();
+    components::build(&folders, &workspace.plugins())
 }

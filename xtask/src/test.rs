@@ -52,10 +52,11 @@ fn run_steps(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Res
 
 /// Builds what only tests run as components: the hostile plugins and those of the examples.
 pub fn build_test_plugins(workspace: &Workspace) -> Result<()> {
-    let mut packages = vec!["hostile-aggregate".to_owned(), "hostile-transform".to_owned()];
-    packages.extend(components::packages_in(&workspace.root.join("examples/plugins"))?);
-    let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
-    components::build(&workspace.root, &packages, &workspace.test_plugins())
+    let mut folders = Vec::new();
+    for group in ["tests/hostile", "examples/plugins"].map(|group| workspace.root.join(group)) {
+        folders.extend(components::packages_in(&group)?.iter().map(|name| group.join(name)));
+    }
+    components::build(&folders, &workspace.test_plugins())
 }
 
 /// The steps so far, with what each took.

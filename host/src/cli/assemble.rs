@@ -161,7 +161,7 @@ fn mode(sink: &config::DeltaSink) -> Mode {
     row_key(sink).map_or(Mode::Append, Mode::Upsert)
 }
 
-fn limits(limits: &config::StepLimits) -> Limits {
+pub fn limits(limits: &config::StepLimits) -> Limits {
     let memory = usize::try_from(limits.memory.as_bytes()).unwrap_or(usize::MAX);
     let recycle = limits.recycle_memory.map(|size| usize::try_from(size.as_bytes()).unwrap_or(usize::MAX));
     Limits {
@@ -173,7 +173,7 @@ fn limits(limits: &config::StepLimits) -> Limits {
     }
 }
 
-fn decode_settings(decode: &config::Decode) -> DecodeSettings {
+pub fn decode_settings(decode: &config::Decode) -> DecodeSettings {
     DecodeSettings {
         policy: match decode.policy {
             config::Policy::Merge => Policy::Merge,

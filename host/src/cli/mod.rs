@@ -4,6 +4,7 @@ mod assemble;
 mod audit;
 mod check;
 mod ledger;
+mod plugin;
 mod plugins;
 mod reload;
 mod run;
@@ -56,6 +57,9 @@ enum Command {
         #[arg(long, value_name = "PLUGIN")]
         plugin: Option<String>,
     },
+    /// Looks at, tests, tries, measures and makes plugins.
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
     /// Compiles a component from standard input, within limits, for the process that runs it.
     #[command(hide = true)]
     CompilePlugin { cpu_seconds: u64, memory: u64 },
@@ -128,6 +132,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
             Command::Tables { pipeline, rows, rows_of } => {
                 tables::show(&pipeline.file, rows, rows_of.as_deref()).await
             }
+            Command::Plugin(command) => command.run(),
             Command::CompilePlugin { cpu_seconds, memory } => {
                 compile_as_child(cpu_seconds, memory)?;
                 Ok(ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
 //! Finding and loading the plugins that a pipeline names.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -44,10 +44,15 @@ pub fn path(pipeline: &Loaded, step: &Step) -> Result<PathBuf> {
     }
 }
 
-/// The JSON Schema of a plugin's configuration. `plugin` is a bundled name, or a path that ends in `.wasm`.
+/// Loads a plugin that a person names: a bundled one, or a path that ends in `.wasm`, relative to `folder`.
+pub fn load_named(engine: &Engine, plugin: &str, folder: &Path) -> Result<Arc<Plugin>> {
+    let path = if plugin.ends_with(".wasm") { folder.join(plugin) } else { bundled(plugin)? };
+    Ok(engine.load(&path, None)?)
+}
+
+/// The JSON Schema of the configuration of a plugin as in [`load_named`].
 pub fn config_schema(plugin: &str) -> Result<serde_json::Value> {
-    let path = if plugin.ends_with(".wasm") { PathBuf::from(plugin) } else { bundled(plugin)? };
-    Ok(engine()?.load(&path, None)?.config_schema().clone())
+    Ok(load_named(&engine()?, plugin, Path::new(""))?.config_schema().clone())
 }
 
 fn bundled(name: &str) -> Result<PathBuf> {
@@ -64,7 +69,7 @@ fn bundled(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn bundled_names(bundle: &std::path::Path) -> String {
+fn bundled_names(bundle: &Path) -> String {
     let mut names: Vec<String> = std::fs::read_dir(bundle)
         .into_iter()
         .flatten()

@@ -8,6 +8,7 @@ mod digest;
 mod document;
 mod dotenv;
 mod error;
+mod file;
 mod graph;
 mod http;
 mod interpolate;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use digest::{StepName, digest};
 pub use error::{ConfigError, DocumentPath, Position, Problem, Segment};
+pub use file::{Places, read_file, read_text};
 pub use http::HttpAddress;
 pub use json_schema::json_schema;
 pub use load::{Loaded, PluginSource, load, load_with};

@@ -12,6 +12,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use super::bindings::{CONTRACT_VERSION, aggregate, describe, state, transform};
 use super::engine::{Engine, Ticker};
 use super::error::PluginError;
+use super::form;
 use super::guest::{self, Guest};
 use super::instance::Instance;
 use super::limits::Limits;
@@ -36,6 +37,8 @@ pub struct Plugin {
     summary: String,
     config_schema: serde_json::Value,
     digest: String,
+    size: usize,
+    imports: Vec<String>,
     pub(super) exports: Exports,
     pub(super) pre: InstancePre<Guest>,
     _ticker: Arc<Ticker>,
@@ -79,6 +82,16 @@ impl Plugin {
         &self.digest
     }
 
+    /// Bytes of the component.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The names of the interfaces that it imports, such as `sluicebox:plugin/log@0.1.0`.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
     pub fn kind(&self) -> PluginKind {
         match self.exports.logic {
             LogicIndices::Transform(_) => PluginKind::Transform,
@@ -105,6 +118,7 @@ impl Engine {
                 found: digest,
             });
         }
+        form::check(&bytes).map_err(|what| PluginError::Form { path: path.to_owned(), what })?;
         let component = self.compile(path, &bytes, &digest)?;
         let offer = Offer::of(path, &component, &self.wasm)?;
         let pre = link(path, &component, &self.wasm)?;
@@ -123,6 +137,8 @@ impl Engine {
             summary: sanitised(&description.summary, MAX_SUMMARY),
             config_schema: config_schema(&description.config_schema).map_err(contract)?,
             digest,
+            size: bytes.len(),
+            imports: imports(&component, &self.wasm),
             exports,
             pre,
             _ticker: self.ticker.clone(),
@@ -219,6 +235,10 @@ impl Offer {
         let state = self.state.then(|| state::GuestIndices::new(pre)).transpose().map_err(unlike)?;
         Ok(Exports { describe: describe::GuestIndices::new(pre).map_err(unlike)?, logic, state })
     }
+}
+
+fn imports(component: &Component, engine: &wasmtime::Engine) -> Vec<String> {
+    component.component_type().imports(engine).map(|(name, _)| sanitised(name, 256)).collect()
 }
 
 /// `sluicebox:plugin/transform@0.1.0` is the interface `transform` in version `0.1.0`.

@@ -21,6 +21,8 @@ pub enum PluginError {
          put the right file there, or change `sha256`"
     )]
     Digest { path: PathBuf, expected: String, found: String },
+    #[error("`{path}` is not a WebAssembly component: {what}")]
+    Form { path: PathBuf, what: &'static str },
     #[error("`{path}` is not a WebAssembly component that can be compiled: {reason}")]
     Compile { path: PathBuf, reason: String },
     #[error(

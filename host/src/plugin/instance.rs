@@ -161,13 +161,18 @@ impl Instance {
         restored
     }
 
-    /// Bytes of linear memory: now, and when it was ready for its first batch.
-    pub fn memory(&self) -> (usize, usize) {
-        (self.store.data().meter.memory_used(), self.settled_memory)
+    /// Bytes of linear memory, all memories together.
+    pub fn memory(&self) -> usize {
+        self.store.data().meter.memory_used()
+    }
+
+    /// The same when it was ready for its first batch.
+    pub fn settled_memory(&self) -> usize {
+        self.settled_memory
     }
 
     fn settle_memory(&mut self) {
-        self.settled_memory = self.store.data().meter.memory_used();
+        self.settled_memory = self.memory();
     }
 
     pub fn metrics(&self) -> &Metrics {

@@ -148,7 +148,7 @@ impl ResourceLimiter for Meter {
 }
 
 /// CPU time that this thread has used.
-pub(super) fn thread_cpu_time() -> Duration {
+pub fn thread_cpu_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is valid for writing, and the clock is that of the calling thread.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };

@@ -16,8 +16,8 @@ impl Step {
     /// Looks at the memory of the instance; to be called where all its state has been handed over.
     pub fn recycle(&mut self) -> Recycling {
         let is_outgrown = self.instance.as_ref().is_some_and(|instance| {
-            let (used, settled) = instance.memory();
-            used >= outgrown_at(settled, self.limits.recycle_memory, self.limits.memory)
+            let settled = instance.settled_memory();
+            instance.memory() >= outgrown_at(settled, self.limits.recycle_memory, self.limits.memory)
         });
         if !is_outgrown {
             return Recycling::NotNeeded;

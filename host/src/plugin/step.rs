@@ -49,7 +49,7 @@ pub struct Step {
     config: String,
     pub(super) limits: Limits,
     pub(super) on_error: OnError,
-    input: SchemaRef,
+    pub(super) input: SchemaRef,
     pub(super) plan: Plan,
     pub(super) layout: Option<StateLayout>,
     /// None before the first call, and after a fault.

@@ -1,7 +1,7 @@
 //! Text that comes from a plugin: cut to a length, without control characters, before anybody sees it.
 
 /// At most `limit` bytes of `text`, with control characters replaced.
-pub(super) fn sanitised(text: &str, limit: usize) -> String {
+pub fn sanitised(text: &str, limit: usize) -> String {
     let mut clean = String::with_capacity(text.len().min(limit));
     for c in text.chars() {
         let c = if c.is_control() { ' ' } else { c };

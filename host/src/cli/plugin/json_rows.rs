@@ -1,0 +1,62 @@
+//! Rows as JSON objects: what people read, and what is compared.
+
+use anyhow::Result;
+use arrow::array::RecordBatch;
+use arrow::json::WriterBuilder;
+use arrow::json::writer::JsonArray;
+use serde_json::{Map, Value};
+
+use crate::schema::RESERVED_PREFIX;
+
+pub type Row = Map<String, Value>;
+
+/// The rows with their nulls, in the order of the columns, those that the host makes left out. Times are RFC 3339,
+/// bytes hexadecimal; what JSON has no number for (not-a-number, infinities) is null.
+pub fn json_rows(batch: &RecordBatch) -> Result<Vec<Row>> {
+    let schema = batch.schema();
+    let own =
+        (0..schema.fields().len()).filter(|index| !schema.field(*index).name().starts_with(RESERVED_PREFIX));
+    let batch = batch.project(&own.collect::<Vec<_>>())?;
+    if batch.num_columns() == 0 {
+        return Ok(vec![Row::new(); batch.num_rows()]);
+    }
+    let mut text = Vec::new();
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, JsonArray>(&mut text);
+    writer.write(&batch)?;
+    writer.finish()?;
+    // Nothing is written for no rows.
+    if batch.num_rows() == 0 {
+        return Ok(Vec::new());
+    }
+    Ok(serde_json::from_slice(&text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, BinaryArray, Float64Array, StringArray, TimestampMicrosecondArray};
+
+    use super::*;
+
+    #[test]
+    fn rows_have_their_nulls_and_not_the_hosts_columns() {
+        let time = TimestampMicrosecondArray::from(vec![Some(1_500_000), None]).with_timezone("UTC");
+        let columns: [(&str, ArrayRef); 5] = [
+            ("b", Arc::new(StringArray::from(vec![Some("x"), None]))),
+            ("a", Arc::new(Float64Array::from(vec![f64::NAN, 0.5]))),
+            ("at", Arc::new(time)),
+            ("bytes", Arc::new(BinaryArray::from(vec![&b"\x01\xff"[..], b""]))),
+            ("_topic", Arc::new(StringArray::from(vec!["t", "t"]))),
+        ];
+        let batch =
+            RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true)));
+        let batch = batch.unwrap();
+        assert_eq!(
+            serde_json::to_string(&json_rows(&batch).unwrap()).unwrap(),
+            r#"[{"b":"x","a":null,"at":"1970-01-01T00:00:01.500Z","bytes":"01ff"},{"b":null,"a":0.5,"at":null,"bytes":""}]"#
+        );
+        assert_eq!(json_rows(&batch.slice(0, 0)).unwrap(), Vec::<Row>::new());
+        assert_eq!(json_rows(&batch.project(&[4]).unwrap()).unwrap(), vec![Row::new(); 2]);
+    }
+}

@@ -1,0 +1,159 @@
+//! `sluicebox plugin run`.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::arguments::{Configuration, Input, LimitArguments};
+use super::json_rows::{Row, json_rows};
+use super::side_by_side::{Line, Tone, fate_name, new_rows, side_by_side};
+use super::stream::{Cut, Stream, Written};
+use super::trial::{Fate, Setup, Trial};
+use super::{plugins, print};
+use crate::plugin::Plugin;
+use crate::telemetry::{self, LogFormat};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The path of a component, ending in `.wasm`, or the name of a bundled plugin.
+    plugin: String,
+    #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    configuration: Configuration,
+    #[command(flatten)]
+    limits: LimitArguments,
+    /// Take the first rows only.
+    #[arg(long, value_name = "ROWS", default_value_t = 1000)]
+    limit: usize,
+    #[arg(long, value_enum, default_value = "table")]
+    output: Form,
+}
+
+/// How the outcome is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// A line a row, before and after.
+    Table,
+    /// One JSON object.
+    Json,
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    // What the plugin logs is part of what its author wants to see.
+    telemetry::start_logs(LogFormat::Human)?;
+    let plugin = plugins::load_named(&plugins::engine()?, &arguments.plugin, Path::new(""))?;
+    let records = arguments.input.read(arguments.limit)?;
+    let dead = records.dead.clone();
+    let written = [Written { rows: records.payload.num_rows(), watermark: None }];
+    let stream = Stream::new(records, arguments.input.event_time()?.as_ref(), &written)?;
+    let setup = Setup {
+        plugin: plugin.clone(),
+        config: arguments.configuration.read()?,
+        limits: arguments.limits.limits(),
+    };
+    let trial = setup.run(&stream, Cut::AsWritten, false)?;
+    let shown = Shown { plugin: &plugin, input: json_rows(&stream.rows)?, trial: &trial, undecodable: &dead };
+    match arguments.output {
+        Form::Json => print(&shown.json().to_string()),
+        Form::Table => {
+            let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            shown.lines().iter().for_each(|line| print(&painted(line, colours)));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a run came to.
+struct Shown<'a> {
+    plugin: &'a Plugin,
+    input: Vec<Row>,
+    trial: &'a Trial,
+    /// Records by number, with the reason.
+    undecodable: &'a [(usize, String)],
+}
+
+impl Shown<'_> {
+    /// The numbers of the records that the rows are of.
+    fn numbers(&self) -> Vec<usize> {
+        let records = 0..self.input.len() + self.undecodable.len();
+        let is_row = |record: &usize| self.undecodable.iter().all(|(dead, _)| dead != record);
+        records.filter(is_row).collect()
+    }
+
+    fn counts(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for fate in &self.trial.fates {
+            *counts.entry(fate_name(fate)).or_default() += 1;
+        }
+        for (name, count) in [("undecodable", self.undecodable.len()), ("new", self.trial.made.len())] {
+            if count > 0 {
+                counts.insert(name, count);
+            }
+        }
+        counts
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let plain = |text: String| Line { tone: Tone::Plain, text };
+        let mut lines = side_by_side(&self.input, &self.numbers(), self.trial);
+        lines.extend(self.undecodable.iter().map(|(record, reason)| Line {
+            tone: Tone::Warning,
+            text: format!("record {record} cannot be decoded: {reason}"),
+        }));
+        if !self.trial.made.is_empty() {
+            lines.push(plain(String::new()));
+            lines.extend(new_rows(&self.trial.made));
+        }
+        let counts: Vec<String> =
+            self.counts().into_iter().map(|(name, count)| format!("{count} {name}")).collect();
+        let told = if counts.is_empty() { "no rows".to_owned() } else { counts.join(", ") };
+        lines.extend([plain(String::new()), plain(told)]);
+        lines
+    }
+
+    fn json(&self) -> Value {
+        let rows = self.input.iter().zip(self.numbers()).zip(&self.trial.fates);
+        let rows: Vec<Value> = rows
+            .map(|((before, number), fate)| {
+                let mut row = json!({ "row": number, "fate": fate_name(fate), "before": before });
+                match fate {
+                    Fate::Kept(after) => row["after"] = Value::Object(after.clone()),
+                    Fate::Rejected { rule, reason } => {
+                        row["rule"] = rule.as_str().into();
+                        row["reason"] = reason.as_str().into();
+                    }
+                    Fate::Failed { reason } => row["reason"] = reason.as_str().into(),
+                    Fate::Dropped | Fate::Late | Fate::Used => {}
+                }
+                row
+            })
+            .collect();
+        let undecodable: Vec<Value> = self
+            .undecodable
+            .iter()
+            .map(|(record, reason)| json!({ "row": record, "reason": reason }))
+            .collect();
+        json!({
+            "plugin": { "name": &**self.plugin.name(), "version": self.plugin.version(), "sha256": self.plugin.digest() },
+            "counts": self.counts(),
+            "rows": rows,
+            "new": self.trial.made,
+            "undecodable": undecodable,
+        })
+    }
+}
+
+fn painted(line: &Line, colours: bool) -> String {
+    let code = match line.tone {
+        Tone::Plain => return line.text.clone(),
+        _ if !colours => return line.text.clone(),
+        Tone::Faint => 2,
+        Tone::Warning => 33,
+    };
+    format!("\u{1b}[{code}m{}\u{1b}[0m", line.text)
+}

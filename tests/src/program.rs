@@ -1,0 +1,49 @@
+//! The program itself, as a user calls it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result};
+
+/// `sluicebox` with these arguments, in the folder `within`.
+pub fn sluicebox(within: &Path, arguments: &[&str]) -> Result<Said> {
+    let mut command = Command::new(binaries()?.join("sluicebox"));
+    command.args(arguments).current_dir(within);
+    let output = command.output().with_context(|| format!("sluicebox {}", arguments.join(" ")))?;
+    Ok(Said::of(&output))
+}
+
+/// The folder of the binaries that belong to this test.
+pub fn binaries() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    Ok(test.parent().and_then(Path::parent).context("no target folder")?.to_owned())
+}
+
+/// A component that only tests use.
+pub fn hostile_component(name: &str) -> Result<String> {
+    let folder = std::env::var("SLUICEBOX_COMPONENTS")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../target/plugins").to_owned());
+    Ok(format!("{folder}/{name}.wasm"))
+}
+
+/// How a call went.
+#[derive(Debug)]
+pub struct Said {
+    /// `None` if a signal ended it.
+    pub code: Option<i32>,
+    pub output: String,
+    pub errors: String,
+}
+
+impl Said {
+    pub fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), output: text(&output.stdout), errors: text(&output.stderr) }
+    }
+
+    /// The first line of the output that holds `text`.
+    pub fn line_with(&self, text: &str) -> Result<&str> {
+        let line = self.output.lines().find(|line| line.contains(text));
+        line.with_context(|| format!("no line with {text:?} in\n{}{}", self.output, self.errors))
+    }
+}

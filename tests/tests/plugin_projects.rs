@@ -1,0 +1,104 @@
+//! Projects that `sluicebox plugin new` writes, from nothing to a component that passes its cases. They are compiled:
+//! dependencies as well, the first time.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use sluicebox_tests::program::{Said, binaries, sluicebox};
+
+const WALK_THROUGH: &str = include_str!("../../docs/plugin-tools.md");
+
+/// Where all projects are compiled, so that their dependencies are compiled once.
+fn shared_target() -> Result<PathBuf> {
+    Ok(binaries()?.join("plugin-projects"))
+}
+
+/// The workspace's versions of all dependencies: what these tests show must not hang on what was published today.
+fn lock(project: &Path) -> Result<()> {
+    let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock");
+    fs::copy(lock, project.join("Cargo.lock"))?;
+    Ok(())
+}
+
+fn shell(within: &Path, script: &str) -> Result<Said> {
+    let path = std::env::var("PATH").context("PATH")?;
+    let mut command = Command::new("sh");
+    command.args(["-euc", script]).current_dir(within);
+    command.env("PATH", format!("{}:{path}", binaries()?.display()));
+    command.env("CARGO_TARGET_DIR", shared_target()?);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG_")) {
+        command.env_remove(name);
+    }
+    let output = command.env_remove("CARGO_MANIFEST_DIR").output()?;
+    Ok(Said::of(&output))
+}
+
+/// Each kind of project in Rust: its native tests pass, it becomes a component, and that passes its cases.
+#[test]
+fn new_projects_in_rust_pass_their_own_tests() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    for kind in ["filter", "transform", "aggregate"] {
+        let name = format!("my-{kind}");
+        let sdk = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/sdk");
+        let arguments = ["plugin", "new", &name, "--language", "rust", "--kind", kind, "--sdk", sdk];
+        let said = sluicebox(folder.path(), &arguments)?;
+        ensure!(said.code == Some(0), "{said:?}");
+        let project = folder.path().join(&name);
+        lock(&project)?;
+        let script = "cargo test --quiet\nsluicebox plugin build\nsluicebox plugin test cases.yaml";
+        let said = shell(&project, script)?;
+        ensure!(said.code == Some(0), "{kind}: {}\n{}", said.output, said.errors);
+        said.line_with("0 failed; 0 ignored")?;
+        said.line_with(&format!("target/{name}.wasm: {name} 0.1.0, "))?;
+        said.line_with("nothing to grant")?;
+        let size = fs::metadata(project.join("target").join(format!("{name}.wasm")))?.len();
+        assert!((10_000..400_000).contains(&size), "{name}.wasm has {size} bytes");
+        said.line_with(" 0 failed")?;
+
+        // A plugin that does otherwise does not pass.
+        let source = project.join("src/lib.rs");
+        let code = fs::read_to_string(&source)?;
+        let broken = match kind {
+            "filter" => code.replace("value >= self.at_least", "value < self.at_least"),
+            "transform" => code.replace("value * self.factor", "value + self.factor"),
+            _ => code.replace("*count += 1", "*count += 2"),
+        };
+        ensure!(broken != code, "{kind} has nothing to break");
+        fs::write(&source, broken)?;
+        let said = shell(&project, "sluicebox plugin build\nsluicebox plugin test cases.yaml")?;
+        assert_eq!(said.code, Some(1), "{said:?}");
+        said.line_with("FAIL  ")?;
+    }
+    Ok(())
+}
+
+/// What the walk-through tells to type works as it says, and shows what it says.
+#[test]
+fn the_walk_through_can_be_walked() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let blocks: Vec<&str> =
+        WALK_THROUGH.split("```sh\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect();
+    assert_eq!(blocks.len(), 3);
+    let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock");
+    let sdk = concat!("--kind filter --sdk ", env!("CARGO_MANIFEST_DIR"), "/../plugins/sdk");
+    let script = blocks
+        .concat()
+        .replace("--kind filter", sdk)
+        .replace("cd too-cold\n", &format!("cd too-cold\ncp '{lock}' Cargo.lock\n"));
+    let said = shell(folder.path(), &script)?;
+    ensure!(said.code == Some(0), "{}\n{}", said.output, said.errors);
+    let shown = WALK_THROUGH
+        .split("```\n")
+        .find(|block| block.starts_with("row  fate"))
+        .context("what `run` shows")?;
+    assert!(said.output.contains(shown), "{}", said.output);
+    said.line_with("rows per second")?;
+
+    let cases = WALK_THROUGH.split("```yaml\n").nth(1).and_then(|rest| rest.split_once("```"));
+    fs::write(folder.path().join("cases.yaml"), cases.context("the file of cases")?.0)?;
+    let said = sluicebox(folder.path(), &["plugin", "test", "cases.yaml"])?;
+    ensure!(said.code == Some(0), "{said:?}");
+    Ok(())
+}
