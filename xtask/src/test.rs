@@ -52,7 +52,7 @@ fn run_steps(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Res
 
 /// Builds the packages under tests/hostile as components.
 pub fn build_hostile_plugins(workspace: &Workspace) -> Result<()> {
-    let packages = ["hostile-aggregate", "hostile-transform"];
+    let packages = ["hostile-aggregate", "hostile-records", "hostile-transform", "hostile-wasi"];
     components::build(&workspace.root, &packages, &workspace.hostile_plugins())
 }
 

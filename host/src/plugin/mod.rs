@@ -18,6 +18,7 @@ mod limits;
 mod lower;
 mod outcome;
 mod plan;
+mod records;
 #[cfg(test)]
 mod round_trip;
 mod rows;
@@ -27,6 +28,7 @@ mod select;
 mod state;
 mod step;
 mod text;
+mod wasi;
 
 pub use compiler::{CompileLimits, Compiler, run_child as compile_as_child};
 pub use component::{Plugin, PluginKind};

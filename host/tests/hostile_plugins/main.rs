@@ -5,5 +5,7 @@
 mod compiling;
 mod fixture;
 mod loading;
+mod records;
 mod rows;
 mod stateful;
+mod wasi;
