@@ -51,7 +51,7 @@ pub fn build(root: &Path, packages: &[&str], out: &Path) -> Result<()> {
 }
 
 /// Turns a core module, which carries its world in a custom section, into a component.
-fn encode(core: &Path) -> Result<Vec<u8>> {
+pub fn encode(core: &Path) -> Result<Vec<u8>> {
     let module = fs::read(core).with_context(|| format!("cannot read {}", core.display()))?;
     let mut encoder = ComponentEncoder::default();
     encoder.validate(true).module(&module)?;
@@ -62,7 +62,7 @@ fn encode(core: &Path) -> Result<Vec<u8>> {
     };
     ensure!(
         !resolve.worlds[world].exports.is_empty(),
-        "it exports nothing; does the crate call one of the SDK's export macros?"
+        "it exports nothing: it carries no world. Does a Rust crate call one of the SDK's export macros?"
     );
     Ok(component)
 }
