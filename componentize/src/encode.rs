@@ -18,7 +18,7 @@ pub fn component(core: &Path) -> Result<Vec<u8>> {
     };
     ensure!(
         !resolve.worlds[world].exports.is_empty(),
-        "it exports nothing; does the crate call one of the SDK's export macros?"
+        "it exports nothing: it carries no world. Does a Rust crate call the SDK's export macro?"
     );
     Ok(component)
 }

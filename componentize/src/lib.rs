@@ -11,13 +11,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+pub use encode::component as encode;
 pub use package::Package;
 pub use toolchain::Toolchain;
 
 /// The component that a package comes to in a profile.
 pub fn component(toolchain: &Toolchain, package: &Package, profile: &str) -> Result<Vec<u8>> {
     let core = toolchain.compile(package, profile)?;
-    encode::component(&core).with_context(|| format!("cannot make a component of {}", package.name))
+    encode(&core).with_context(|| format!("cannot make a component of {}", package.name))
 }
 
 /// Writes a component unless the file holds it already: what depends on the file's time stays as it is.

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 mod crash;
 pub mod decode;
+mod json;
 pub mod ledger;
 pub mod pipeline;
 pub mod plugin;

@@ -6,17 +6,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// For each module of the host, the modules that it may name.
-const MAY_NAME: [(&str, &[&str]); 19] = [
+const MAY_NAME: [(&str, &[&str]); 20] = [
     ("batch", &["progress"]),
     ("changes", &[]),
     ("clock", &[]),
     ("crash", &[]),
+    ("json", &[]),
     ("progress", &[]),
     ("schema", &[]),
     ("config", &[]),
-    ("decode", &["batch", "progress", "schema"]),
+    ("decode", &["batch", "json", "progress", "schema"]),
     ("ledger", &["clock", "progress", "schema"]),
-    ("plugin", &["changes", "progress"]),
+    ("plugin", &["changes", "json", "progress"]),
     ("sink", &["crash", "ledger", "progress", "schema", "storage"]),
     ("source", &["batch", "progress"]),
     ("state", &["changes"]),

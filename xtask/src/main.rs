@@ -6,6 +6,7 @@ mod bench;
 mod components;
 mod demo;
 mod kafka;
+mod languages;
 mod python;
 mod test;
 mod tools;
@@ -26,6 +27,8 @@ enum Task {
     /// Builds the standard plugins as components into target/debug/plugins, beside the host, and those of
     /// the tests (hostile ones and examples) into target/plugins
     Components,
+    /// Builds the example plugins in C, JavaScript and Python into target/languages, and runs their own tests
+    Languages,
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,10 @@ fn run(task: Task) -> Result<()> {
         Task::Components => {
             demo::build_plugins(&workspace)?;
             test::build_test_plugins(&workspace)
+        }
+        Task::Languages => {
+            languages::build(&workspace)?;
+            languages::test(&workspace)
         }
     }
 }
@@ -81,5 +88,15 @@ impl Workspace {
     /// The folder of the plugins that only tests use.
     pub fn test_plugins(&self) -> PathBuf {
         self.target.join("plugins")
+    }
+
+    /// The folder of the example plugins in languages other than Rust.
+    pub fn language_plugins(&self) -> PathBuf {
+        self.target.join("languages")
+    }
+
+    /// Where a language's tools are, and what they leave behind.
+    pub fn language(&self, language: &str) -> PathBuf {
+        self.language_plugins().join(language)
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{Workspace, components, demo, kafka, python, tools};
+use crate::{Workspace, components, demo, kafka, languages, python, tools};
 
 /// Checks everything: formatting, lints, unit tests, and the end-to-end tests against a real Kafka.
 ///
@@ -32,18 +32,24 @@ fn run_steps(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Res
         Some(_) => None,
         None => Some(steps.run("set-up: Apache Kafka", || kafka::ensure_jars(workspace))?),
     };
-    let python = steps.run("set-up: Python", || python::ensure_environment(workspace))?;
+    let python = steps.run("set-up: Python", || {
+        let requirements = workspace.root.join("tests/python/requirements.txt");
+        python::ensure_environment(&requirements, &workspace.target.join("python"))
+    })?;
 
     steps.run("formatting", || tools::run(tools::cargo(workspace).args(["fmt", "--all", "--check"])))?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     steps.run("clippy", || tools::run(tools::cargo(workspace).args(clippy)))?;
     steps.run("build: host and plugins", || demo::build(workspace))?;
     steps.run("build: plugins of the tests", || build_test_plugins(workspace))?;
+    steps.run("build: other languages", || languages::build(workspace))?;
+    steps.run("tests of other languages", || languages::test(workspace))?;
 
     let mut tests = tools::cargo(workspace);
     tests.args(["test", "--workspace"]).args(&options.cargo_test);
     tests.env("SLUICEBOX_PLUGINS", workspace.plugins()).env("SLUICEBOX_PYTHON", python);
     tests.env("SLUICEBOX_COMPONENTS", workspace.test_plugins());
+    tests.env("SLUICEBOX_LANGUAGES", workspace.language_plugins());
     if let Some(libs) = libs {
         tests.env("SLUICEBOX_KAFKA_LIBS", libs);
     }
@@ -53,7 +59,7 @@ fn run_steps(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Res
 /// Builds what only tests run as components: the hostile plugins and those of the examples.
 pub fn build_test_plugins(workspace: &Workspace) -> Result<()> {
     let mut folders = Vec::new();
-    for group in ["tests/hostile", "examples/plugins"].map(|group| workspace.root.join(group)) {
+    for group in ["tests/hostile", "examples/plugins/rust"].map(|group| workspace.root.join(group)) {
         folders.extend(components::packages_in(&group)?.iter().map(|name| group.join(name)));
     }
     components::build(&folders, &workspace.test_plugins())

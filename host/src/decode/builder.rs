@@ -12,7 +12,7 @@ use arrow::datatypes::{
     Int64Type, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
-use super::names::Names;
+use crate::json::names::Names;
 use crate::schema::{map_value_type, type_name};
 
 /// A column under construction.

@@ -5,16 +5,13 @@
 
 mod builder;
 pub mod columns;
-mod decimal;
 pub mod event_time;
 mod growth;
-mod names;
 mod payload;
 mod record;
 mod scalar;
 #[cfg(test)]
 mod tests;
-mod time;
 mod visit;
 
 use std::sync::Arc;

@@ -10,10 +10,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use simd_json::{Node, StaticNode};
 
-use super::decimal::scaled_integer;
 use super::payload::NumberTexts;
 use super::record::Mismatch;
-use super::time::{TimeFault, date_from_text, timestamp_from_millis, timestamp_from_text};
+use crate::json::decimal::scaled_integer;
+use crate::json::time::{TimeFault, date_from_text, timestamp_from_millis, timestamp_from_text};
 
 #[inline]
 pub(super) fn integer<T>(node: &Node<'_>, at: usize, numbers: &mut NumberTexts<'_>) -> Result<T, Mismatch>

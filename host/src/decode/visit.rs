@@ -6,10 +6,10 @@
 use simd_json::{Node, StaticNode};
 
 use super::builder::{Builder, StructBuilder, Values};
-use super::names::Previous;
 use super::payload::after;
 use super::record::{Fault, Mismatch, Record, Step, duplicate_key};
 use super::scalar;
+use crate::json::names::Previous;
 
 impl StructBuilder {
     /// Appends the object at `at` as one row.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use super::bindings::{CONTRACT_VERSION, aggregate, describe, state, transform};
+use super::bindings::{CONTRACT_VERSION, aggregate, describe, records, state, transform};
 use super::engine::{Engine, Ticker};
 use super::error::PluginError;
 use super::form;
@@ -17,6 +17,7 @@ use super::guest::{self, Guest};
 use super::instance::Instance;
 use super::limits::Limits;
 use super::text::sanitised;
+use super::wasi;
 
 const MAX_FILE: u64 = 128 << 20;
 const MAX_NAME: usize = 64;
@@ -55,6 +56,7 @@ pub(super) struct Exports {
 #[derive(Clone)]
 pub(super) enum LogicIndices {
     Transform(transform::GuestIndices),
+    Records(records::GuestIndices),
     Aggregate(aggregate::GuestIndices),
 }
 
@@ -94,9 +96,14 @@ impl Plugin {
 
     pub fn kind(&self) -> PluginKind {
         match self.exports.logic {
-            LogicIndices::Transform(_) => PluginKind::Transform,
+            LogicIndices::Transform(_) | LogicIndices::Records(_) => PluginKind::Transform,
             LogicIndices::Aggregate(_) => PluginKind::Aggregate,
         }
+    }
+
+    /// Whether it takes rows as JSON instead of columns.
+    pub(super) fn takes_records(&self) -> bool {
+        matches!(self.exports.logic, LogicIndices::Records(_))
     }
 
     pub fn is_stateful(&self) -> bool {
@@ -178,6 +185,7 @@ fn read(path: &Path) -> Result<Vec<u8>, PluginError> {
 struct Offer {
     describe: bool,
     transform: bool,
+    records: bool,
     aggregate: bool,
     state: bool,
 }
@@ -193,6 +201,7 @@ impl Offer {
             match interface {
                 "describe" => offer.describe = true,
                 "transform" => offer.transform = true,
+                "records" => offer.records = true,
                 "aggregate" => offer.aggregate = true,
                 "state" => offer.state = true,
                 _ => {}
@@ -201,8 +210,8 @@ impl Offer {
         for (name, _) in component_type.imports(engine) {
             match contract_interface(name) {
                 Some((_, version)) => check_version(path, version)?,
-                // Runtimes of some languages want WASI to be there, and do well without using it.
-                None if name.starts_with("wasi:") => {}
+                // Runtimes of some languages want WASI to be there, and do well with nothing behind it.
+                None if wasi::is_known(name) => {}
                 None => {
                     let name = sanitised(name, 256);
                     return Err(PluginError::Contract {
@@ -223,14 +232,19 @@ impl Offer {
         }
         let unlike =
             |error: wasmtime::Error| format!("its interfaces are not those of the contract: {error:#}");
-        let logic = match (self.transform, self.aggregate) {
-            (true, false) => LogicIndices::Transform(transform::GuestIndices::new(pre).map_err(unlike)?),
-            (false, true) if self.state => {
+        let logic = match (self.transform, self.records, self.aggregate) {
+            (true, false, false) => {
+                LogicIndices::Transform(transform::GuestIndices::new(pre).map_err(unlike)?)
+            }
+            (false, true, false) => LogicIndices::Records(records::GuestIndices::new(pre).map_err(unlike)?),
+            (false, false, true) if self.state => {
                 LogicIndices::Aggregate(aggregate::GuestIndices::new(pre).map_err(unlike)?)
             }
-            (false, true) => return Err("it exports `aggregate` without `state`".to_owned()),
-            (true, true) => return Err("it exports both `transform` and `aggregate`".to_owned()),
-            (false, false) => return Err("it exports neither `transform` nor `aggregate`".to_owned()),
+            (false, false, true) => return Err("it exports `aggregate` without `state`".to_owned()),
+            (false, false, false) => {
+                return Err("it exports none of `transform`, `records` and `aggregate`".to_owned());
+            }
+            _ => return Err("it exports more than one of `transform`, `records` and `aggregate`".to_owned()),
         };
         let state = self.state.then(|| state::GuestIndices::new(pre)).transpose().map_err(unlike)?;
         Ok(Exports { describe: describe::GuestIndices::new(pre).map_err(unlike)?, logic, state })
@@ -241,7 +255,7 @@ fn imports(component: &Component, engine: &wasmtime::Engine) -> Vec<String> {
     component.component_type().imports(engine).map(|(name, _)| sanitised(name, 256)).collect()
 }
 
-/// `sluicebox:plugin/transform@0.1.0` is the interface `transform` in version `0.1.0`.
+/// `sluicebox:plugin/transform@0.2.0` is the interface `transform` in version `0.2.0`.
 fn contract_interface(name: &str) -> Option<(&str, &str)> {
     let name = name.strip_prefix("sluicebox:plugin/")?;
     Some(name.split_once('@').unwrap_or((name, "")))
@@ -260,12 +274,10 @@ fn link(
     engine: &wasmtime::Engine,
 ) -> Result<InstancePre<Guest>, PluginError> {
     let mut linker = Linker::new(engine);
-    let linked = guest::link(&mut linker).and_then(|()| {
-        fixed_hash_seed(&mut linker, component, engine)?;
-        // Only WASI is left: `Offer::of` refused all else.
-        linker.define_unknown_imports_as_traps(component)?;
-        linker.instantiate_pre(component)
-    });
+    // Nothing else is left: `Offer::of` refused it.
+    let linked = guest::link(&mut linker)
+        .and_then(|()| wasi::link(&mut linker, component))
+        .and_then(|()| linker.instantiate_pre(component));
     linked.map_err(|error| PluginError::Contract {
         path: path.to_owned(),
         what: format!(
@@ -273,20 +285,6 @@ fn link(
             sanitised(&format!("{error:#}"), 1024)
         ),
     })
-}
-
-/// Rust's `HashMap` asks WASI for a seed, which must be the same in every run.
-fn fixed_hash_seed(
-    linker: &mut Linker<Guest>,
-    component: &Component,
-    engine: &wasmtime::Engine,
-) -> wasmtime::Result<()> {
-    let component_type = component.component_type();
-    let mut imports = component_type.imports(engine).map(|(name, _)| name);
-    if let Some(name) = imports.find(|name| name.starts_with("wasi:random/insecure-seed@")) {
-        linker.instance(name)?.func_wrap("insecure-seed", |_, (): ()| Ok(((0u64, 0u64),)))?;
-    }
-    Ok(())
 }
 
 fn ask(pre: &InstancePre<Guest>, exports: &Exports) -> Result<describe::Description, String> {

@@ -1,8 +1,8 @@
 //! What a plugin can reach of the host: its log and its metrics, both bounded. Nothing here fails: a
 //! plugin that logs too much loses messages, not its batch.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +12,12 @@ use wasmtime::component::{Linker, WasmStr};
 use super::bindings::log::Level;
 use super::limits::{Limits, Meter};
 use super::text::{is_metric_name, sanitised};
+use super::wasi::{Lines, Random};
 
 const MAX_METRIC_NAME: usize = 64;
+/// Lines of standard error that are remembered: runtimes add some to what the plugin itself has to say.
+const LAST_WORDS: usize = 8;
+const MAX_LAST_WORDS: usize = 240;
 
 /// A metric that a plugin keeps.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,6 +33,10 @@ pub type Metrics = BTreeMap<String, Metric>;
 pub(super) struct Guest {
     pub meter: Meter,
     pub metrics: Metrics,
+    pub random: Random,
+    lines: Lines,
+    /// The last lines that the plugin wrote to its standard error in this call.
+    last_words: VecDeque<String>,
     layer: Arc<str>,
     step: Arc<str>,
     limits: Limits,
@@ -43,6 +51,9 @@ impl Guest {
         Self {
             meter: Meter::new(limits.memory),
             metrics: Metrics::new(),
+            random: Random::default(),
+            lines: Lines::default(),
+            last_words: VecDeque::new(),
             layer,
             step,
             log_bytes: 0,
@@ -54,11 +65,14 @@ impl Guest {
 
     pub fn start_call(&mut self, cpu: Duration) {
         self.meter.start_call(cpu);
+        self.last_words.clear();
         self.log_bytes = self.limits.log_bytes;
         self.log_lines = self.limits.log_lines;
     }
 
     pub fn end_call(&mut self) {
+        let rest = self.lines.end();
+        self.say(rest);
         let ignored = std::mem::take(&mut self.ignored);
         if ignored > 0 {
             tracing::warn!(
@@ -87,6 +101,32 @@ impl Guest {
             Level::Info => tracing::info!(layer, step, "{message}"),
             Level::Debug => tracing::debug!(layer, step, "{message}"),
         }
+    }
+
+    /// Takes what the plugin writes to a standard stream: each line is a message.
+    pub fn write(&mut self, level: Level, bytes: &[u8]) {
+        let lines = self.lines.write(level, bytes);
+        self.say(lines);
+    }
+
+    fn say(&mut self, lines: impl IntoIterator<Item = (Level, String)>) {
+        for (level, line) in lines {
+            if self.may_log() {
+                self.log(level, &sanitised(&line, self.log_bytes));
+            }
+            if level == Level::Warn {
+                if self.last_words.len() == LAST_WORDS {
+                    self.last_words.pop_front();
+                }
+                self.last_words.push_back(sanitised(&line, MAX_LAST_WORDS));
+            }
+        }
+    }
+
+    /// What the plugin wrote last to its standard error in this call; its lines, with a stroke between them.
+    pub fn last_words(&self) -> Option<String> {
+        let lines: Vec<&str> = self.last_words.iter().map(String::as_str).collect();
+        (!lines.is_empty()).then(|| lines.join(" / "))
     }
 
     /// `name` is none where it was not fit.
@@ -120,7 +160,7 @@ impl Metric {
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     type Context<'a> = StoreContextMut<'a, Guest>;
     // Strings stay in the plugin's memory until it is clear that they are wanted.
-    linker.instance("sluicebox:plugin/log@0.1.0")?.func_wrap(
+    linker.instance("sluicebox:plugin/log@0.2.0")?.func_wrap(
         "log",
         |mut context: Context<'_>, (level, message): (Level, WasmStr)| {
             if context.data_mut().may_log() {
@@ -136,7 +176,7 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         context.data_mut().record(name, metric);
         Ok(())
     };
-    let mut metrics = linker.instance("sluicebox:plugin/metrics@0.1.0")?;
+    let mut metrics = linker.instance("sluicebox:plugin/metrics@0.2.0")?;
     metrics.func_wrap("count", move |context: Context<'_>, (name, add): (WasmStr, u64)| {
         record(context, name, Metric::Count(add))
     })?;

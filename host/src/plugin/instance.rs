@@ -5,7 +5,7 @@ use std::time::Duration;
 use wasmtime::component::InstancePre;
 use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline};
 
-use super::bindings::{aggregate, describe, state, transform, types};
+use super::bindings::{aggregate, describe, records, state, transform, types};
 use super::component::{Exports, LogicIndices};
 use super::error::Fault;
 use super::guest::{Guest, Metrics};
@@ -28,12 +28,13 @@ pub(super) struct Instance {
 
 enum Logic {
     Transform(transform::Guest),
+    Records(records::Guest),
     Aggregate(aggregate::Guest),
 }
 
 /// What the plugin agrees to in `open`, as it says it.
 pub(super) enum StatedPlan {
-    Transform(transform::Plan),
+    Transform(types::TransformPlan),
     Aggregate(aggregate::Plan),
 }
 
@@ -80,6 +81,9 @@ impl Instance {
             LogicIndices::Transform(indices) => {
                 Logic::Transform(indices.load(&mut store, &instance).map_err(unlike)?)
             }
+            LogicIndices::Records(indices) => {
+                Logic::Records(indices.load(&mut store, &instance).map_err(unlike)?)
+            }
             LogicIndices::Aggregate(indices) => {
                 Logic::Aggregate(indices.load(&mut store, &instance).map_err(unlike)?)
             }
@@ -105,6 +109,10 @@ impl Instance {
                 let guest = guest.clone();
                 self.call(cpu, |store| guest.call_open(store, config, input)).map(StatedPlan::Transform)
             }
+            Logic::Records(guest) => {
+                let guest = guest.clone();
+                self.call(cpu, |store| guest.call_open(store, config, input)).map(StatedPlan::Transform)
+            }
             Logic::Aggregate(guest) => {
                 let guest = guest.clone();
                 self.call(cpu, |store| guest.call_open(store, config, input)).map(StatedPlan::Aggregate)
@@ -114,7 +122,7 @@ impl Instance {
         plan
     }
 
-    /// Hands over a batch. `watermark` concerns aggregates only, in microseconds.
+    /// Hands over a batch as columns. `watermark` concerns aggregates only, in microseconds.
     pub fn process(
         &mut self,
         cpu: Duration,
@@ -134,6 +142,18 @@ impl Instance {
                 self.call(cpu, |store| guest.call_update(store, batch, watermark))
                     .map(StatedOutcome::Aggregate)
             }
+            Logic::Records(_) => Err(Fault::Malformed("the plugin takes rows as JSON only".to_owned())),
+        }
+    }
+
+    /// Hands over rows as JSON.
+    pub fn process_records(&mut self, cpu: Duration, rows: &str) -> Result<records::Outcome, Fault> {
+        match &self.logic {
+            Logic::Records(guest) => {
+                let guest = guest.clone();
+                self.call(cpu, |store| guest.call_apply(store, rows))
+            }
+            _ => Err(Fault::Malformed("the plugin takes columns only".to_owned())),
         }
     }
 
@@ -232,5 +252,7 @@ fn classify(store: &Store<Guest>, error: &wasmtime::Error, output_bytes: usize) 
         Some(trap) => trap.to_string(),
         None => text,
     };
-    Fault::Trap(sanitised(&reason, MAX_MESSAGE))
+    // Runtimes of scripting languages have one trap for all exceptions, and write why to their standard error.
+    let words = store.data().last_words().map_or_else(String::new, |words| format!("; it said: {words}"));
+    Fault::Trap(sanitised(&(reason + &words), MAX_MESSAGE))
 }

@@ -20,6 +20,7 @@ mod limits;
 mod lower;
 mod outcome;
 mod plan;
+mod records;
 mod recycling;
 #[cfg(test)]
 mod round_trip;
@@ -30,6 +31,7 @@ mod select;
 mod state;
 mod step;
 mod text;
+mod wasi;
 
 pub use bindings::CONTRACT_VERSION;
 pub use compiler::{CompileLimits, Compiler, run_child as compile_as_child};

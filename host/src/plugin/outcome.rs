@@ -40,8 +40,9 @@ pub(super) struct Outcome {
     made: Option<RecordBatch>,
 }
 
+/// Rows that are refused, in ascending order.
 #[derive(Debug)]
-struct Rejections {
+pub(super) struct Rejections {
     rows: Vec<u32>,
     rules: Vec<u16>,
     reasons: StringArray,
@@ -84,7 +85,16 @@ impl Outcome {
             (Output::Rows, None) => None,
             (Output::Rows, Some(batch)) => Some(lift_batch(&plan.schema, batch, limits.output_rows)?),
         };
-        Ok(Self { rows, keep, rejections, made })
+        Ok(Self::new(rows, keep, rejections, made))
+    }
+
+    pub fn new(
+        rows: usize,
+        keep: Option<BooleanBuffer>,
+        rejections: Rejections,
+        made: Option<RecordBatch>,
+    ) -> Self {
+        Self { rows, keep, rejections, made }
     }
 
     /// The outcomes of pieces of a batch as that of the whole, in the order of the pieces.
@@ -184,18 +194,23 @@ impl Rejections {
         if stated.rules.len() != count {
             return Err(format!("{count} rows have {} rules", stated.rules.len()));
         }
-        if !stated.rows.windows(2).all(|pair| pair[0] < pair[1]) {
-            return Err("the row numbers do not ascend".to_owned());
-        }
-        if let Some(last) = stated.rows.last().filter(|last| **last as usize >= rows) {
-            return Err(format!("row {last} is not one of the {rows} rows"));
-        }
         if let Some(rule) = stated.rules.iter().find(|rule| **rule as usize >= rules) {
             return Err(format!("rule {rule} is not one of the {rules} rules"));
         }
         let reasons =
             lift_strings(stated.reasons, count, None).map_err(|what| format!("the reasons: {what}"))?;
-        Ok(Self { rows: stated.rows, rules: stated.rules, reasons })
+        Self::new(stated.rows, stated.rules, reasons, rows)
+    }
+
+    /// `rows`, each with a rule of the plan and a reason, of a batch of `total`.
+    pub fn new(rows: Vec<u32>, rules: Vec<u16>, reasons: StringArray, total: usize) -> Result<Self, String> {
+        if !rows.windows(2).all(|pair| pair[0] < pair[1]) {
+            return Err("the row numbers do not ascend".to_owned());
+        }
+        if let Some(last) = rows.last().filter(|last| **last as usize >= total) {
+            return Err(format!("row {last} is not one of the {total} rows"));
+        }
+        Ok(Self { rows, rules, reasons })
     }
 
     fn mask(&self, rows: usize) -> BooleanBuffer {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 
-use super::bindings::{transform, types};
+use super::bindings::types;
 use super::instance::StatedPlan;
 use super::rows::ColumnSource;
 use super::schema::{HOST_COLUMNS, from_contract, is_supported};
@@ -41,9 +41,9 @@ impl Plan {
         let (reads, rules, output, schema) = match stated {
             StatedPlan::Transform(plan) => {
                 let (output, schema) = match plan.output {
-                    transform::Output::Select => (Output::Select, input.clone()),
-                    transform::Output::Columns(changes) => columns(input, changes.set, changes.drop)?,
-                    transform::Output::Rows(fields) => (Output::Rows, new_rows(fields)?),
+                    types::TransformOutput::Select => (Output::Select, input.clone()),
+                    types::TransformOutput::Columns(changes) => columns(input, changes.set, changes.drop)?,
+                    types::TransformOutput::Rows(fields) => (Output::Rows, new_rows(fields)?),
                 };
                 (plan.reads, plan.rules, output, schema)
             }
@@ -175,14 +175,14 @@ mod tests {
         }
     }
 
-    fn check(reads: &[&str], rules: &[&str], output: transform::Output) -> Result<Plan, String> {
+    fn check(reads: &[&str], rules: &[&str], output: types::TransformOutput) -> Result<Plan, String> {
         let strings = |all: &[&str]| all.iter().map(|one| one.to_string()).collect();
-        let plan = transform::Plan { reads: strings(reads), output, rules: strings(rules) };
+        let plan = types::TransformPlan { reads: strings(reads), output, rules: strings(rules) };
         Plan::check(StatedPlan::Transform(plan), &input())
     }
 
-    fn changes(set: &[&str], drop: &[&str]) -> transform::Output {
-        transform::Output::Columns(transform::ColumnChanges {
+    fn changes(set: &[&str], drop: &[&str]) -> types::TransformOutput {
+        types::TransformOutput::Columns(types::ColumnChanges {
             set: set.iter().map(|name| field(name)).collect(),
             drop: drop.iter().map(|name| name.to_string()).collect(),
         })
@@ -204,20 +204,20 @@ mod tests {
     fn lies_are_refused() {
         let long = "r".repeat(65);
         for (reads, rules, output, says) in [
-            (&["x"][..], &[][..], transform::Output::Select, "reads the column `x`"),
-            (&["a", "a"], &[], transform::Output::Select, "twice"),
-            (&["large"], &[], transform::Output::Select, "plugins cannot get"),
-            (&[], &["r", "r"], transform::Output::Select, "two rules"),
-            (&[], &["r\n"], transform::Output::Select, "fit for a metric"),
-            (&[], &[&long], transform::Output::Select, "fit for a metric"),
+            (&["x"][..], &[][..], types::TransformOutput::Select, "reads the column `x`"),
+            (&["a", "a"], &[], types::TransformOutput::Select, "twice"),
+            (&["large"], &[], types::TransformOutput::Select, "plugins cannot get"),
+            (&[], &["r", "r"], types::TransformOutput::Select, "two rules"),
+            (&[], &["r\n"], types::TransformOutput::Select, "fit for a metric"),
+            (&[], &[&long], types::TransformOutput::Select, "fit for a metric"),
             (&[], &[], changes(&["_offset"], &[]), "only the host"),
             (&[], &[], changes(&[], &["_offset"]), "the host needs"),
             (&[], &[], changes(&["c", "c"], &[]), "twice"),
             (&[], &[], changes(&["a"], &["a"]), "both sets and drops"),
             (&[], &[], changes(&[], &["b", "b"]), "twice"),
             (&[], &[], changes(&[], &["x"]), "not there"),
-            (&[], &[], transform::Output::Rows(vec![field("_offset")]), "only the host"),
-            (&[], &[], transform::Output::Rows(vec![]), "no columns"),
+            (&[], &[], types::TransformOutput::Rows(vec![field("_offset")]), "only the host"),
+            (&[], &[], types::TransformOutput::Rows(vec![]), "no columns"),
         ] {
             let refused = check(reads, rules, output).unwrap_err();
             assert!(refused.contains(says), "{refused} does not say {says}");

@@ -13,9 +13,13 @@ use super::lower::{LoweredColumn, lower};
 use super::schema::{from_contract, to_contract};
 
 /// Choices drawn from a seed.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         self.0 >> 16
@@ -25,7 +29,7 @@ impl Dice {
         self.next() as usize % limit
     }
 
-    fn field(&mut self, name: &str, depth: usize) -> Field {
+    pub fn field(&mut self, name: &str, depth: usize) -> Field {
         let nullable = self.below(3) > 0;
         let data_type = match self.below(if depth == 0 { 22 } else { 25 }) {
             0 => DataType::Boolean,
@@ -77,7 +81,7 @@ impl Dice {
     }
 
     /// An array of that field, sliced out of a longer one.
-    fn array(&mut self, field: &Field, length: usize) -> ArrayRef {
+    pub fn array(&mut self, field: &Field, length: usize) -> ArrayRef {
         let (before, after) = (self.below(12), self.below(3));
         let whole = before + length + after;
         let nulls = (field.is_nullable() && self.below(2) > 0).then(|| NullBuffer::new(self.bits(whole)));
@@ -229,7 +233,7 @@ proptest! {
 
     #[test]
     fn what_is_lowered_is_lifted(seed: u64, rows in 0usize..40, columns in 1usize..6) {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let fields: Vec<Field> = (0..columns).map(|index| dice.field(&format!("c{index}"), 3)).collect();
         let schema: SchemaRef = Schema::new(fields).into();
         let arrays: Vec<ArrayRef> = schema.fields().iter().map(|field| dice.array(field, rows)).collect();

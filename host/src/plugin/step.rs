@@ -155,7 +155,7 @@ impl Step {
         StepOutcome { rows, counts, rejected, failed: None }
     }
 
-    /// One call. After a fault that ends the instance the next call starts a fresh one.
+    /// A batch as a whole. After a fault that ends the instance the next call starts a fresh one.
     pub(super) fn process(
         &mut self,
         columns: &[ArrayRef],
@@ -163,12 +163,22 @@ impl Step {
         watermark: Option<i64>,
         cpu: Duration,
     ) -> Result<Outcome, Fault> {
-        let instance = self.live_instance()?;
-        let stated = instance.process(cpu, rows, &lower(columns), watermark);
-        let outcome = stated.and_then(|stated| {
-            Outcome::check(stated, rows, &self.plan, &self.limits).map_err(Fault::Malformed)
-        });
+        let outcome = match self.plugin.takes_records() {
+            true => self.process_as_records(columns, rows, cpu),
+            false => self.process_as_columns(columns, rows, watermark, cpu),
+        };
         self.drop_instance_after(outcome)
+    }
+
+    fn process_as_columns(
+        &mut self,
+        columns: &[ArrayRef],
+        rows: usize,
+        watermark: Option<i64>,
+        cpu: Duration,
+    ) -> Result<Outcome, Fault> {
+        let stated = self.live_instance()?.process(cpu, rows, &lower(columns), watermark)?;
+        Outcome::check(stated, rows, &self.plan, &self.limits).map_err(Fault::Malformed)
     }
 
     pub(super) fn drop_instance_after<T>(&mut self, result: Result<T, Fault>) -> Result<T, Fault> {

@@ -7,5 +7,7 @@ mod compiling;
 mod components;
 mod fixture;
 mod loading;
+mod records;
 mod rows;
 mod stateful;
+mod wasi;

@@ -7,8 +7,8 @@ wit_bindgen::generate!({
     inline: "
         package sluicebox:sdk;
         world every-interface {
-            include sluicebox:plugin/stateful-transform-plugin@0.1.0;
-            export sluicebox:plugin/aggregate@0.1.0;
+            include sluicebox:plugin/stateful-transform-plugin@0.2.0;
+            export sluicebox:plugin/aggregate@0.2.0;
         }
     ",
     path: "../../wit",

@@ -27,9 +27,9 @@ pub fn description(of: Description, config_schema: &str) -> describe::Descriptio
 
 pub fn transform_plan(plan: TransformPlan) -> transform::Plan {
     let output = match plan.output {
-        Output::Select => transform::Output::Select,
-        Output::Columns { set, drop } => transform::Output::Columns(transform::ColumnChanges { set, drop }),
-        Output::Rows(fields) => transform::Output::Rows(fields),
+        Output::Select => types::TransformOutput::Select,
+        Output::Columns { set, drop } => types::TransformOutput::Columns(types::ColumnChanges { set, drop }),
+        Output::Rows(fields) => types::TransformOutput::Rows(fields),
     };
     transform::Plan { reads: plan.reads, output, rules: plan.rules }
 }
@@ -90,7 +90,7 @@ macro_rules! __component {
             }
         }
 
-        $crate::__export_sluicebox_plugin_describe_0_1_0_cabi!(
+        $crate::__export_sluicebox_plugin_describe_0_2_0_cabi!(
             Component with_types_in $crate::bindings::describe
         );
     };
@@ -135,7 +135,7 @@ macro_rules! __transform {
             }
         }
 
-        $crate::__export_sluicebox_plugin_transform_0_1_0_cabi!(
+        $crate::__export_sluicebox_plugin_transform_0_2_0_cabi!(
             Component with_types_in $crate::bindings::transform
         );
     };
@@ -164,7 +164,7 @@ macro_rules! __aggregate {
             }
         }
 
-        $crate::__export_sluicebox_plugin_aggregate_0_1_0_cabi!(
+        $crate::__export_sluicebox_plugin_aggregate_0_2_0_cabi!(
             Component with_types_in $crate::bindings::aggregate
         );
     };
@@ -188,7 +188,7 @@ macro_rules! __state {
             }
         }
 
-        $crate::__export_sluicebox_plugin_state_0_1_0_cabi!(Component with_types_in $crate::bindings::state);
+        $crate::__export_sluicebox_plugin_state_0_2_0_cabi!(Component with_types_in $crate::bindings::state);
     };
 }
 

@@ -6,8 +6,10 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 /// Each version of the contract, and the SHA-256 of the files under `wit/` in it. Append, never edit.
-const VERSIONS: &[(&str, &str)] =
-    &[("0.1.0", "7d9e72914da7eac7efbb3df9af5c2548407b04e238fc0f976c1c4d497e6e07f2")];
+const VERSIONS: &[(&str, &str)] = &[
+    ("0.1.0", "7d9e72914da7eac7efbb3df9af5c2548407b04e238fc0f976c1c4d497e6e07f2"),
+    ("0.2.0", "1d05ffa2b6b68656b5b3036aa16495989f5e8ebc7dd993a7f28aecc0e49a70ba"),
+];
 
 #[test]
 fn a_change_of_the_contract_bumps_its_version() {

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use columns::{Shape, fields, malform, well};
 use exports::sluicebox::plugin::describe::{Description, Guest as Describe};
-use exports::sluicebox::plugin::transform::{ColumnChanges, Guest as Transform, Outcome, Output, Plan};
-use sluicebox::plugin::types::{Batch, ByteStrings, Error, Field, Kind, Rejections, Values};
+use exports::sluicebox::plugin::transform::{Guest as Transform, Outcome, Plan};
+use sluicebox::plugin::types::{
+    Batch, ByteStrings, ColumnChanges, Error, Field, Kind, Rejections, TransformOutput as Output, Values,
+};
 use sluicebox::plugin::{log, metrics};
 
 wit_bindgen::generate!({ world: "transform-plugin", path: "../../../wit" });

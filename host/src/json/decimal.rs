@@ -2,7 +2,7 @@
 
 /// The number `text` (JSON's grammar, no blanks) times ten to the power of `scale`, if that is a whole
 /// number of at most 38 digits. Nothing is rounded: digits that the scale has no room for must be zero.
-pub(super) fn scaled_integer(text: &str, scale: i8) -> Option<i128> {
+pub(crate) fn scaled_integer(text: &str, scale: i8) -> Option<i128> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-pub(super) struct Names {
+pub(crate) struct Names {
     names: Vec<Box<str>>,
     by_name: HashMap<Box<str>, usize>,
     /// For each field, and first of all for the start of the object, the field that came next.
@@ -11,10 +11,10 @@ pub(super) struct Names {
 
 /// Where a search stands: before the first field, or after one.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Previous(usize);
+pub(crate) struct Previous(usize);
 
 impl Names {
-    pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+    pub(crate) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let names: Vec<Box<str>> = names.map(Box::from).collect();
         let by_name = names.iter().cloned().zip(0..).collect();
         let next = (0..=names.len()).collect();
@@ -23,7 +23,7 @@ impl Names {
 
     /// The field of this name, if there is one; it becomes the previous one.
     #[inline]
-    pub(super) fn find(&mut self, previous: &mut Previous, name: &str) -> Option<usize> {
+    pub(crate) fn find(&mut self, previous: &mut Previous, name: &str) -> Option<usize> {
         let expected = self.next.get(previous.0).copied().unwrap_or(0);
         if self.names.get(expected).is_some_and(|known| **known == *name) {
             *previous = Previous(expected + 1);
