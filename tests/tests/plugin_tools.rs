@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
+use sluicebox::plugin::CONTRACT_VERSION;
 use sluicebox_tests::program::{Said, hostile_component, sluicebox};
 
 /// The folder of the cases.
@@ -36,7 +37,8 @@ fn test_cases(text: &str) -> Result<Said> {
 fn inspect_tells_what_a_plugin_is_and_asks() -> Result<()> {
     let said = call(&["plugin", "inspect", "window"])?;
     assert_eq!(said.code, Some(0), "{said:?}");
-    for part in ["window 0.1.0", "aggregate, with state", "sluicebox:plugin@0.1.0", "nothing to grant"] {
+    let contract = format!("sluicebox:plugin@{CONTRACT_VERSION}");
+    for part in ["window 0.1.0", "aggregate, with state", &contract, "nothing to grant"] {
         said.line_with(part)?;
     }
     let line = said.line_with("  aggregates")?;
@@ -47,7 +49,7 @@ fn inspect_tells_what_a_plugin_is_and_asks() -> Result<()> {
     assert_eq!(all["stateful"], false);
     assert_eq!(all["sha256"].as_str().map(str::len), Some(64));
     assert_eq!(all["config_schema"]["required"][0], "behaviour");
-    assert_eq!(all["imports"][0]["interface"], "sluicebox:plugin/log@0.1.0");
+    assert_eq!(all["imports"][0]["interface"], format!("sluicebox:plugin/log@{CONTRACT_VERSION}"));
     assert!(all["size"].as_u64() > Some(10_000));
     Ok(())
 }
@@ -62,21 +64,24 @@ fn what_is_no_plugin_of_this_contract_is_told_so() -> Result<()> {
     };
     // The same component under another version of the contract.
     let mut other = fs::read(hostile_component("hostile-transform")?)?;
-    let (version, another) = (b"sluicebox:plugin/describe@0.1.0", b"sluicebox:plugin/describe@0.9.0");
+    let version = format!("sluicebox:plugin/describe@{CONTRACT_VERSION}").into_bytes();
+    let another = [&version[..version.len() - 1], b"9"].concat();
     let places: Vec<usize> =
-        (0..other.len() - version.len()).filter(|at| other[*at..].starts_with(version)).collect();
+        (0..other.len() - version.len()).filter(|at| other[*at..].starts_with(&version)).collect();
     ensure!(!places.is_empty(), "the component does not name the contract");
     for at in places {
-        other[at..at + version.len()].copy_from_slice(another);
+        other[at..at + version.len()].copy_from_slice(&another);
     }
+    let other_version =
+        String::from_utf8_lossy(&another[another.len() - CONTRACT_VERSION.len()..]).into_owned();
+    let told = format!(
+        "built for sluicebox:plugin@{other_version}, this host runs sluicebox:plugin@{CONTRACT_VERSION}"
+    );
     for (path, says) in [
         (file("core.wasm", b"\0asm\x01\0\0\0")?, "it is a core module"),
         (file("script.wasm", b"#!/bin/sh")?, "it does not begin as WebAssembly does"),
         (file("empty.wasm", b"\0asm\x0d\0\x01\0")?, "does not export `sluicebox:plugin/describe`"),
-        (
-            file("other.wasm", &other)?,
-            "built for sluicebox:plugin@0.9.0, this host runs sluicebox:plugin@0.1.0",
-        ),
+        (file("other.wasm", &other)?, told.as_str()),
         ("absent.wasm".to_owned(), "cannot read the plugin"),
         ("filtre".to_owned(), "no bundled plugin `filtre`"),
     ] {
