@@ -4,13 +4,13 @@
 
 mod components;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use serde_json::{Value, json};
 use sluicebox::plugin::{
-    Engine, EngineSettings, Limits, OnError, PluginError, Rows, Step, StepOutcome, StepSettings,
+    Engine, EngineSettings, Limits, OnError, Plugin, PluginError, Rows, Step, StepSettings,
 };
 
 const STYLES: [&str; 3] = ["fahrenheit-columns", "fahrenheit-arrow", "fahrenheit-rows"];
@@ -37,22 +37,21 @@ fn readings(rows: i64) -> RecordBatch {
     RecordBatch::try_new(schema(DataType::Float64), columns).unwrap()
 }
 
-fn open(style: &str, config: Value, schema: &Arc<Schema>) -> Result<Step, PluginError> {
-    let engine = Engine::new(&EngineSettings::default()).unwrap();
-    let plugin = engine.load(&components::component(style), None).unwrap();
+fn plugin(style: &str) -> Arc<Plugin> {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    let engine = ENGINE.get_or_init(|| Engine::new(&EngineSettings::default()).unwrap());
+    engine.load(&components::component(style), None).unwrap()
+}
+
+fn open(plugin: Arc<Plugin>, config: Value, schema: &Arc<Schema>) -> Result<Step, PluginError> {
     let settings = StepSettings {
         layer: "silver".into(),
-        step: style.into(),
+        step: "convert".into(),
         config,
         limits: Limits::default(),
         on_error: OnError::SetAside,
     };
     Step::open(plugin, settings, schema)
-}
-
-fn run(style: &str, batch: RecordBatch) -> StepOutcome {
-    let mut step = open(style, json!({"hottest": 150}), &batch.schema()).unwrap();
-    step.run(Rows::new(batch), None).unwrap()
 }
 
 fn offsets(batch: &RecordBatch) -> Vec<i64> {
@@ -63,7 +62,8 @@ fn offsets(batch: &RecordBatch) -> Vec<i64> {
 fn each_style_keeps_drops_rejects_and_sets_the_same() {
     let batch = readings(1_000);
     for style in STYLES {
-        let outcome = run(style, batch.clone());
+        let mut step = open(plugin(style), json!({"hottest": 150}), &batch.schema()).unwrap();
+        let outcome = step.run(Rows::new(batch.clone()), None).unwrap();
         assert!(outcome.failed.is_none() && outcome.counts.balances(), "{style}");
         let rejected = offsets(&outcome.rejected.unwrap().rows);
         let kept = outcome.rows.into_batch();
@@ -82,9 +82,13 @@ fn each_style_keeps_drops_rejects_and_sets_the_same() {
 #[test]
 fn a_column_of_another_type_is_refused_before_the_first_row() {
     for style in STYLES {
-        let refused = open(style, json!({"hottest": 150}), &schema(DataType::Utf8)).unwrap_err().to_string();
-        assert!(refused.contains("celsius"), "{style}: {refused}");
-        let refused = open(style, json!({"hottest": "x"}), &schema(DataType::Float64)).unwrap_err();
-        assert!(refused.to_string().contains("hottest"), "{style}: {refused}");
+        let plugin = plugin(style);
+        for (config, celsius, says) in [
+            (json!({"hottest": 150}), DataType::Utf8, "celsius"),
+            (json!({"hottest": "x"}), DataType::Float64, "hottest"),
+        ] {
+            let refused = open(plugin.clone(), config, &schema(celsius)).unwrap_err().to_string();
+            assert!(refused.contains(says), "{style}: {refused}");
+        }
     }
 }

@@ -209,7 +209,7 @@ macro_rules! __export {
 
 /// Exports a plugin as a component, by the traits that it implements: `Transform`, `Transform + Stateful`, `Aggregate`, or
 /// in place of `Transform` one of the other styles, [`RowTransform`](crate::rows::RowTransform) and (with the feature
-/// `arrow`) [`BatchTransform`](crate::record_batch::BatchTransform).
+/// `arrow`) `record_batch::BatchTransform`.
 ///
 /// ```ignore
 /// sluicebox_plugin::export!(Filter: Transform);

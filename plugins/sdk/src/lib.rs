@@ -10,6 +10,43 @@
 //! | `record_batch::BatchTransform`, feature `arrow` | an Arrow `RecordBatch` | code that knows Arrow already |
 //! | [`Aggregate`] | typed columns and the watermark | rows that come out later, from state |
 //!
+//! A useful plugin, whole:
+//!
+//! ```
+//! use sluicebox_plugin::rows::{Fate, RowTransform};
+//! use sluicebox_plugin::schemars::{self, JsonSchema};
+//! use sluicebox_plugin::{Description, Error, serde::Deserialize};
+//!
+//! #[derive(Deserialize, JsonSchema)]
+//! struct Plausible {
+//!     hottest: f64,
+//! }
+//! #[derive(Deserialize)]
+//! struct Reading {
+//!     celsius: Option<f64>,
+//! }
+//! impl RowTransform for Plausible {
+//!     const DESCRIPTION: Description =
+//!         Description { name: "plausible", version: "0.1.0", summary: "Rejects what is too hot." };
+//!     const RULES: &[&str] = &["too_hot"];
+//!     type Config = Plausible;
+//!     type In<'row> = Reading;
+//!     type Out = ();
+//!     fn open(config: Plausible) -> Result<Plausible, Error> {
+//!         Ok(config)
+//!     }
+//!     fn apply(&mut self, row: Reading) -> Fate<()> {
+//!         match row.celsius {
+//!             Some(celsius) if celsius > self.hottest => Fate::reject("too_hot", format!("{celsius} °C")),
+//!             _ => Fate::Keep(()),
+//!         }
+//!     }
+//! }
+//! # /* A crate's own folder has the schema of its configuration.
+//! sluicebox_plugin::export!(Plausible: RowTransform);
+//! # */
+//! ```
+//!
 //! A transform that remembers something is [`Stateful`], too, whatever its style; [`KeyedState`] does the remembering.
 //!
 //! Event times and watermarks are microseconds since 1970-01-01T00:00:00Z. A plugin fails with an [`Error`]: `Config` and

@@ -125,7 +125,9 @@ impl BatchTransform for Behaves {
             let array: ArrayRef = Arc::new(Int64Array::from(values));
             RecordBatch::try_from_iter([("n", array)]).unwrap()
         };
-        let keep = || BooleanArray::from(vec![Some(true), None, Some(true), Some(false)]);
+        // True lies under the null.
+        let values = BooleanArray::from(vec![true, true, true, false]).values().clone();
+        let keep = || BooleanArray::new(values.clone(), Some(vec![true, false, true, true].into()));
         Ok(match self.behaviour.as_str() {
             "selects" => BatchOutcome { keep: Some(keep()), rejected, batch: None },
             "selects-few" => BatchOutcome { keep: Some(keep().slice(0, 1)), rejected, batch: None },

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Date, Fate, RowTransform, Rowwise, Set, Timestamp};
-use crate::test_kit::{Opened, json_lines, open_transform, struct_field};
-use crate::{Description, Error, Field, Kind, TimeUnit, TimestampType, field, timestamp_micros};
+use crate::test_kit::{Opened, batch, json_lines, open_transform, struct_field};
+use crate::{Description, Error, Field, Kind, TimeUnit, TimestampType, Transform, field, timestamp_micros};
 
 const DESCRIPTION: Description = Description { name: "test", version: "0.0.0", summary: "For tests." };
 
@@ -91,10 +91,12 @@ struct Made {
     #[serde(skip_serializing_if = "Option::is_none")]
     half: Option<f32>,
     name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenth: Option<f32>,
 }
 
 plugin!(Sets, Numbered => Set<Made>, |row| if row.n % 2 == 0 {
-    Fate::Keep(Set(Made { half: (row.n > 0).then_some(f32::from(row.n) / 2.0), name: row.n.to_string() }))
+    Fate::Keep(Set(Made { half: (row.n > 0).then_some(f32::from(row.n) / 2.0), name: row.n.to_string(), tenth: None }))
 } else {
     Fate::Drop
 });
@@ -104,16 +106,22 @@ fn columns_are_set_in_the_rows_that_are_kept() {
     let fields = [field("n", Kind::Int8)];
     let mut plugin = open::<Sets>(&fields);
     let name = Field { nullable: false, ..field("name", Kind::Utf8) };
-    assert_eq!(plugin.output, [field("half", Kind::Float32), name]);
+    assert_eq!(plugin.output, [field("half", Kind::Float32), name, field("tenth", Kind::Float32)]);
     let fates = plugin.apply(&json_lines("{\"n\": 0}\n{\"n\": 1}\n{\"n\": 6}")).unwrap();
-    assert_eq!(fates.kept, [(0, json!({"half": null, "name": "0"})), (2, json!({"half": 3.0, "name": "6"}))]);
+    assert_eq!(
+        fates.kept,
+        [
+            (0, json!({"half": null, "name": "0", "tenth": null})),
+            (2, json!({"half": 3.0, "name": "6", "tenth": null}))
+        ]
+    );
     assert_eq!(fates.dropped, [1]);
 }
 
 plugin!(Repeats, Numbered => Vec<Made>, |row| if row.n < 0 {
     Fate::reject("first", "negative")
 } else {
-    Fate::Keep((0..row.n).map(|i| Made { half: None, name: i.to_string() }).collect())
+    Fate::Keep((0..row.n).map(|i| Made { half: None, name: i.to_string(), tenth: None }).collect())
 });
 
 #[test]
@@ -257,6 +265,19 @@ fn paths_maps_borrowed_texts_and_any_value_are_read() {
         json!(r#"a Some([107]) Some([1]) {"x": 1, "y": 2} {"n":3,"name":"a"}"#)
     );
     assert_eq!(fates.rejected, [(1, "unreadable_row".into(), "`reading.name`: it is null".into())]);
+}
+
+/// What lies under a null struct has any value.
+#[test]
+fn a_field_of_a_null_struct_is_null() {
+    let fields = labelled();
+    let mut plugin = open::<Tells>(&fields);
+    let mut input = batch(&plugin.reads, &[json!({"reading": null, "labels": {}})]);
+    let name = plugin.reads.iter().position(|field| field.name == "name").unwrap();
+    input.columns[name].validity = None;
+    let outcome = plugin.plugin.apply(&input).unwrap();
+    let (_, _, reason) = outcome.rejected.iter().next().unwrap();
+    assert_eq!(reason, "`reading.name`: it is null");
 }
 
 #[derive(Deserialize)]
