@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use sluicebox_plugin::serde_json::{Value, json};
 use sluicebox_plugin::test_kit::{Opened, batch, open_transform, struct_field};
-use sluicebox_plugin::{Column, Error, Field, Kind, Scalar, Transform, Values, field, siblings};
+use sluicebox_plugin::{Batch, Column, Error, Field, Kind, Scalar, Transform, Values, field, siblings};
 
 use crate::Explode;
 
@@ -96,6 +96,21 @@ fn each_element_becomes_a_row_with_what_was_beside_it() {
     assert_eq!(found, [row(0, json!("x"), 0), row(3, json!("y"), 0), row(3, Value::Null, 1)]);
     let names: Vec<&str> = siblings(&explode.output).map(|fields| fields[0].name.as_str()).collect();
     assert_eq!(names, ["id", "items", "tag", "place", "at"], "the host's columns are the host's");
+}
+
+#[test]
+fn what_lies_under_a_null_list_is_no_element() {
+    let fields = list_field("values", vec![field("element", Kind::Int64)]);
+    let lists = Column { length: 3, validity: Some(vec![0b101]), values: Values::Offsets(vec![0, 1, 3, 4]) };
+    let elements = Column { length: 4, validity: None, values: Values::Int64(vec![1, 2, 3, 4]) };
+    let batch = Batch { rows: 3, columns: vec![lists, elements] };
+    for (keep_empty, expected) in [(false, vec![Some(1), Some(4)]), (true, vec![Some(1), None, Some(4)])] {
+        let config = json!({"list": "values", "keep_empty": keep_empty});
+        let mut explode = open_transform::<Explode>(config, &fields).unwrap();
+        let made = explode.plugin.apply(&batch).unwrap().batch.unwrap();
+        let value = |row| value(&explode.output, &made.columns, row).as_i64();
+        assert_eq!((0..made.rows as usize).map(value).collect::<Vec<_>>(), expected);
+    }
 }
 
 #[test]
