@@ -133,7 +133,8 @@ fn check_gold(pipeline: &Pipeline) -> Result<()> {
     });
     let by_id = |row: &Value| row["order_id"].to_string();
     let mut expected: Vec<Value> = expected.collect();
-    (expected.sort_by_key(by_id), found.sort_by_key(by_id));
+    expected.sort_by_key(by_id);
+    found.sort_by_key(by_id);
     assert_eq!(found.len(), expected.len());
     for (found, expected) in found.iter().zip(&expected) {
         assert_eq!(found, expected);
