@@ -1,8 +1,6 @@
 //! What plugins cost in each language: sizes, compiling, loading, starting, and rows, in CPU time. Figures, not
 //! verdicts: `cargo xtask test -- --test language_figures -- --ignored --nocapture --test-threads 1`.
 
-#![expect(clippy::print_stdout, reason = "figures are for people")]
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
