@@ -5,9 +5,9 @@
 use std::cell::Cell;
 
 use exports::sluicebox::plugin::describe::{Description, Guest as Describe};
-use exports::sluicebox::plugin::transform::{ColumnChanges, Guest as Transform, Outcome, Output, Plan};
+use exports::sluicebox::plugin::transform::{Guest as Transform, Outcome, Plan};
 use serde_json::Value;
-use sluicebox::plugin::types::{Batch, Error, Field};
+use sluicebox::plugin::types::{Batch, ColumnChanges, Error, Field, TransformOutput as Output};
 
 wit_bindgen::generate!({ world: "transform-plugin", path: "../../wit" });
 
