@@ -187,13 +187,11 @@ pub fn decode_settings(decode: &config::Decode) -> DecodeSettings {
 }
 
 fn event_time_plan(event_time: &config::EventTime) -> EventTimePlan {
-    let microseconds =
-        |period: config::Period| i64::try_from(Duration::from(period).as_micros()).unwrap_or(i64::MAX);
     EventTimePlan {
         path: event_time.column.split('.').map(str::to_owned).collect(),
         settings: EventTimeSettings {
-            delay: microseconds(event_time.delay),
-            max_ahead: Some(microseconds(event_time.max_ahead)),
+            delay: event_time.delay.as_microseconds(),
+            max_ahead: Some(event_time.max_ahead.as_microseconds()),
         },
         idle: event_time.idle.map(Duration::from),
     }

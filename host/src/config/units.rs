@@ -50,6 +50,11 @@ impl Period {
         self.milliseconds
     }
 
+    /// At most as many as fit.
+    pub fn as_microseconds(self) -> i64 {
+        i64::try_from(self.milliseconds).map_or(i64::MAX, |milliseconds| milliseconds.saturating_mul(1000))
+    }
+
     pub const fn is_zero(self) -> bool {
         self.milliseconds == 0
     }

@@ -1,22 +1,54 @@
 //! Arguments of the commands that send rows from a file through a plugin.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 
 use super::input_file;
+use super::plugins;
 use super::records::{RecordRows, declared_columns};
-use super::stream::EventTime;
+use super::stream::{EventTime, Stream, Written};
+use super::trial::Setup;
 use crate::cli::assemble;
 use crate::config::{self, ByteSize, Period, StepLimits};
 use crate::decode::event_time::EventTimeSettings;
-use crate::plugin::Limits;
+use crate::plugin::{Engine, Limits};
+
+/// A plugin, and the rows that go through it.
+#[derive(Debug, clap::Args)]
+pub struct PluginOverRows {
+    /// The path of a component, ending in `.wasm`, or the name of a bundled plugin.
+    plugin: String,
+    #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    configuration: Configuration,
+    #[command(flatten)]
+    limits: LimitArguments,
+}
+
+impl PluginOverRows {
+    pub fn setup(&self, engine: &Engine) -> Result<Setup> {
+        Ok(Setup {
+            plugin: plugins::load_named(engine, &self.plugin, Path::new(""))?,
+            config: self.configuration.read()?,
+            limits: self.limits.limits(),
+        })
+    }
+
+    /// At most `limit` rows; beside them the records that are none, by number, with the reason.
+    pub fn stream(&self, limit: usize) -> Result<(Stream, Vec<(usize, String)>)> {
+        let mut records = self.input.read(limit)?;
+        let undecodable = std::mem::take(&mut records.dead);
+        let written = [Written { rows: records.payload.num_rows(), watermark: None }];
+        Ok((Stream::new(records, self.input.event_time()?.as_ref(), &written)?, undecodable))
+    }
+}
 
 /// The plugin's configuration.
 #[derive(Debug, clap::Args)]
-pub struct Configuration {
+struct Configuration {
     /// The plugin's configuration, a YAML or JSON file.
     #[arg(long, value_name = "CONFIG.yaml")]
     config: Option<PathBuf>,
@@ -26,7 +58,7 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    pub fn read(&self) -> Result<Value> {
+    fn read(&self) -> Result<Value> {
         let mut config = match &self.config {
             Some(file) => config::read_file::<Value>(file)?.0,
             None => Value::Null,
@@ -58,7 +90,7 @@ fn set(config: &mut Value, key: &str, value: Value) -> Result<()> {
 
 /// What the plugin may use, as in a step's `limits`.
 #[derive(Debug, clap::Args)]
-pub struct LimitArguments {
+struct LimitArguments {
     /// Memory of the instance.
     #[arg(long, value_name = "SIZE", default_value = "64MiB")]
     memory: ByteSize,
@@ -68,7 +100,7 @@ pub struct LimitArguments {
 }
 
 impl LimitArguments {
-    pub fn limits(&self) -> Limits {
+    fn limits(&self) -> Limits {
         let step = StepLimits { memory: self.memory, time: self.time, ..StepLimits::default() };
         assemble::limits(&step)
     }
@@ -76,10 +108,10 @@ impl LimitArguments {
 
 /// Where rows come from.
 #[derive(Debug, clap::Args)]
-pub struct Input {
+struct Input {
     /// The rows: a file of JSON lines (`.jsonl`), each a record's payload, or a Parquet file (`.parquet`).
     #[arg(long, value_name = "ROWS")]
-    pub input: PathBuf,
+    input: PathBuf,
     /// Declares a column of JSON lines, as in a pipeline's `decode.schema`; others are inferred.
     #[arg(long = "column", value_name = "NAME=TYPE")]
     columns: Vec<String>,
@@ -93,7 +125,7 @@ pub struct Input {
 
 impl Input {
     /// At most `limit` rows.
-    pub fn read(&self, limit: usize) -> Result<RecordRows> {
+    fn read(&self, limit: usize) -> Result<RecordRows> {
         let columns = self.columns.iter().map(|column| {
             let (name, of) = column
                 .split_once('=')
@@ -104,11 +136,13 @@ impl Input {
         input_file::read(&self.input, &declared, limit).with_context(|| self.input.display().to_string())
     }
 
-    pub fn event_time(&self) -> Result<Option<EventTime>> {
+    fn event_time(&self) -> Result<Option<EventTime>> {
         let Some(column) = &self.event_time else { return Ok(None) };
-        let delay = i64::try_from(Duration::from(self.delay).as_micros()).unwrap_or(i64::MAX);
         let path = column.split('.').map(str::to_owned).collect();
-        Ok(Some(EventTime { path, settings: EventTimeSettings { delay, max_ahead: None } }))
+        Ok(Some(EventTime {
+            path,
+            settings: EventTimeSettings { delay: self.delay.as_microseconds(), max_ahead: None },
+        }))
     }
 }
 

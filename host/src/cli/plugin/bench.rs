@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::arguments::{Configuration, Input, LimitArguments};
+use super::arguments::PluginOverRows;
 use super::boundary::{Load, out_of, over_columns};
-use super::stream::{Cut, Stream, Written};
+use super::stream::Cut;
 use super::text_table::aligned;
 use super::trial::Setup;
 use super::turns::{Side, take_turns};
@@ -20,14 +20,8 @@ const ECHO: &str = "echo";
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The path of a component, ending in `.wasm`, or the name of a bundled plugin.
-    plugin: String,
     #[command(flatten)]
-    input: Input,
-    #[command(flatten)]
-    configuration: Configuration,
-    #[command(flatten)]
-    limits: LimitArguments,
+    over: PluginOverRows,
     /// Take the first rows only.
     #[arg(long, value_name = "ROWS", default_value_t = 100_000)]
     limit: usize,
@@ -45,16 +39,13 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let budget = Duration::try_from_secs_f64(arguments.seconds).context("--seconds")?;
     let engine = plugins::engine()?;
-    let plugin = plugins::load_named(&engine, &arguments.plugin, Path::new(""))?;
+    let setup = arguments.over.setup(&engine)?;
     let echo = plugins::load_named(&engine, ECHO, Path::new(""))
         .with_context(|| format!("the boundary is measured with the bundled plugin `{ECHO}`"))?;
-    let records = arguments.input.read(arguments.limit)?;
-    let written = [Written { rows: records.payload.num_rows(), watermark: None }];
-    let stream = Stream::new(records, arguments.input.event_time()?.as_ref(), &written)?;
+    let (stream, _) = arguments.over.stream(arguments.limit)?;
     let rows = stream.rows.num_rows();
     ensure!(rows > 0, "there is no row to measure with");
 
-    let setup = Setup { plugin, config: arguments.configuration.read()?, limits: arguments.limits.limits() };
     let load = Load::of_stream(&setup, &stream, Cut::Every(arguments.batch_rows))?;
     let reads = load.reads()?;
     let inwards = over_columns(&echo, &reads, false, load.pieces.clone());

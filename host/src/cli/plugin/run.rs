@@ -2,31 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::arguments::{Configuration, Input, LimitArguments};
+use super::arguments::PluginOverRows;
 use super::json_rows::{Row, json_rows};
 use super::side_by_side::{Line, Tone, fate_name, new_rows, side_by_side};
-use super::stream::{Cut, Stream, Written};
-use super::trial::{Fate, Setup, Trial};
+use super::stream::Cut;
+use super::trial::{Fate, Trial};
 use super::{plugins, print};
 use crate::plugin::Plugin;
 use crate::telemetry::{self, LogFormat};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The path of a component, ending in `.wasm`, or the name of a bundled plugin.
-    plugin: String,
     #[command(flatten)]
-    input: Input,
-    #[command(flatten)]
-    configuration: Configuration,
-    #[command(flatten)]
-    limits: LimitArguments,
+    over: PluginOverRows,
     /// Take the first rows only.
     #[arg(long, value_name = "ROWS", default_value_t = 1000)]
     limit: usize,
@@ -46,18 +39,15 @@ enum Form {
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     // What the plugin logs is part of what its author wants to see.
     telemetry::start_logs(LogFormat::Human)?;
-    let plugin = plugins::load_named(&plugins::engine()?, &arguments.plugin, Path::new(""))?;
-    let records = arguments.input.read(arguments.limit)?;
-    let dead = records.dead.clone();
-    let written = [Written { rows: records.payload.num_rows(), watermark: None }];
-    let stream = Stream::new(records, arguments.input.event_time()?.as_ref(), &written)?;
-    let setup = Setup {
-        plugin: plugin.clone(),
-        config: arguments.configuration.read()?,
-        limits: arguments.limits.limits(),
-    };
+    let (stream, undecodable) = arguments.over.stream(arguments.limit)?;
+    let setup = arguments.over.setup(&plugins::engine()?)?;
     let trial = setup.run(&stream, Cut::AsWritten, false)?;
-    let shown = Shown { plugin: &plugin, input: json_rows(&stream.rows)?, trial: &trial, undecodable: &dead };
+    let shown = Shown {
+        plugin: &setup.plugin,
+        input: json_rows(&stream.rows)?,
+        trial: &trial,
+        undecodable: &undecodable,
+    };
     match arguments.output {
         Form::Json => print(&shown.json().to_string()),
         Form::Table => {

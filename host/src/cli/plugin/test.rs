@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use arrow::array::AsArray;
@@ -219,13 +218,11 @@ fn check_decoded(rows: &RecordRows, declared: &crate::schema::RecordSchema) -> R
 }
 
 fn event_time(given: &cases::EventTime) -> EventTime {
-    let microseconds =
-        |period: config::Period| i64::try_from(Duration::from(period).as_micros()).unwrap_or(i64::MAX);
     EventTime {
         path: given.column.split('.').map(str::to_owned).collect(),
         settings: EventTimeSettings {
-            delay: microseconds(given.delay),
-            max_ahead: given.max_ahead.map(microseconds),
+            delay: given.delay.as_microseconds(),
+            max_ahead: given.max_ahead.map(config::Period::as_microseconds),
         },
     }
 }
