@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::capability::Need;
 use super::config_keys::config_keys;
+use super::imports::answer;
 use super::text_table::aligned;
 use super::{plugins, print};
 use crate::plugin::{CONTRACT_VERSION, Plugin, PluginKind};
@@ -61,25 +61,18 @@ fn as_text(plugin: &Plugin) -> Vec<String> {
     lines
 }
 
-/// What the plugin imports, and what that would need.
+/// What the plugin imports, and what stands behind it.
 pub fn import_lines(plugin: &Plugin) -> Vec<String> {
     if plugin.imports().is_empty() {
         return vec!["  none".to_owned()];
     }
     let rows: Vec<_> =
-        plugin.imports().iter().map(|name| vec![format!("  {name}"), Need::of(name).to_string()]).collect();
+        plugin.imports().iter().map(|name| vec![format!("  {name}"), answer(name).to_owned()]).collect();
     aligned(&rows, 2)
 }
 
 fn as_json(plugin: &Plugin) -> Value {
-    let import = |name: &String| {
-        let (granted, capability) = match Need::of(name) {
-            Need::Nothing => (true, None),
-            Need::Capability(capability) => (false, Some(capability)),
-            Need::Refused => (false, None),
-        };
-        json!({ "interface": name, "granted": granted, "capability": capability })
-    };
+    let import = |name: &String| json!({ "interface": name, "answer": answer(name) });
     json!({
         "name": &**plugin.name(),
         "version": plugin.version(),

@@ -234,7 +234,7 @@ struct Borrowed<'a> {
 
 fn labelled() -> Vec<Field> {
     let mut fields =
-        struct_field("reading", vec![vec![field("name", Kind::Utf8)], vec![field("n", Kind::Int8)]]);
+        struct_field("reading", vec![vec![field("n", Kind::Int8)], vec![field("name", Kind::Utf8)]]);
     fields.push(Field { children: 1, ..field("labels", Kind::MapOf) });
     let key = Field { nullable: false, ..field("key", Kind::Utf8) };
     fields.extend(struct_field("entries", vec![vec![key], vec![field("value", Kind::Int32)]]));
