@@ -65,7 +65,7 @@ impl Passage<'_> {
     ) -> Result<(Rows, StepCounts), TaskError> {
         let started = Instant::now();
         let outcome = step.run(rows, self.watermark).map_err(|error| self.failed(error))?;
-        self.metrics.plugin_call(&layer.name, &spec.name, started.elapsed());
+        self.metrics.plugins.called(&layer.name, &spec.name, started.elapsed());
         if let Some(rejected) = &outcome.rejected {
             let aside = SetAside {
                 layer: &layer.name,

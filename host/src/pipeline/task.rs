@@ -16,7 +16,7 @@ use crate::batch::RawBatch;
 use crate::changes::{StateChanges, StateLayout};
 use crate::decode::columns::host_columns;
 use crate::decode::{Decoded, DecodedRows, Decoder};
-use crate::plugin::{PluginError, Recycling, Step, StepError};
+use crate::plugin::{Metric, PluginError, Recycling, Step, StepError};
 use crate::progress::{Accounting, LayerCounts, OffsetRange, TopicPartition};
 use crate::schema::RecordSchema;
 use crate::source::Generation;
@@ -253,9 +253,16 @@ impl Task {
                     let (layer, step) = (spec.name.clone(), step_spec.name.clone());
                     state.push(StepChanges { layer, step, layout, changes });
                 }
+                for (name, metric) in step.take_metrics() {
+                    let (layer, step) = (&spec.name, &step_spec.name);
+                    match metric {
+                        Metric::Count(add) => self.metrics.plugins.counted(layer, step, &name, add),
+                        Metric::Gauge(value) => self.metrics.plugins.gauge(layer, step, &name, value),
+                    }
+                }
                 let recycling = step.recycle();
                 if recycling != Recycling::NotNeeded {
-                    self.metrics.plugin_recycled(&spec.name, &step_spec.name);
+                    self.metrics.plugins.recycled(&spec.name, &step_spec.name);
                 }
                 is_outgrown |= recycling == Recycling::Needed;
             }

@@ -5,6 +5,7 @@
 
 mod closing;
 mod deploying;
+mod error;
 mod recovery;
 mod reporting;
 
@@ -20,26 +21,28 @@ use uuid::Uuid;
 
 use super::applier::ApplyError;
 use super::applying::Appliers;
-use super::backlog::{Backlog, BacklogLimits};
-use super::blueprint::{Blueprint, PlanError};
+use super::backlog::BacklogLimits;
+use super::blueprint::Blueprint;
 use super::budget::Budget;
 use super::crew::Crew;
 use super::deployment::{Deployment, Deployments};
 use super::epoch::{EpochError, EpochWriter};
 use super::intake::{Intake, IntakeEvent};
-use super::lane::{EpochLimits, LaneError, LaneEvent, LaneReport, TaskPlan};
-use super::state_objects::{StateError, StateObjects};
+use super::lane::{EpochLimits, LaneEvent, LaneReport, TaskPlan};
+use super::state_objects::StateObjects;
 use super::summary::Summary;
 use super::suspect::Suspect;
 use super::sweeping::{Files, sweep};
 use super::topics::{TopicError, TopicLooks, TopicWatch};
 use crate::ledger::entry::{EntryNumber, SinkRecord};
-use crate::ledger::{Appended, Ledger, LedgerError, Verdict};
+use crate::ledger::{Appended, Ledger, Verdict};
 use crate::progress::{Accounting, TopicPartition};
 use crate::sink::SinkApplier;
 use crate::source::kafka::KafkaSettings;
 use crate::source::{Generation, SourceError};
 use crate::telemetry::{Health, Metrics, Stage};
+
+pub use self::error::WorkerError;
 
 /// How often the worker looks at what needs no event: back-pressure, who applies, whether it is done.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -88,57 +91,6 @@ pub struct WorkerParts {
 #[async_trait::async_trait]
 pub trait OpenSinks: Send {
     async fn open(&mut self, plan: &TaskPlan) -> Result<Vec<(String, Box<dyn SinkApplier>)>, WorkerError>;
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum WorkerError {
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    #[error(transparent)]
-    Topics(#[from] TopicError),
-    #[error(transparent)]
-    Lane(#[from] LaneError),
-    #[error(transparent)]
-    Epoch(#[from] EpochError),
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    #[error(transparent)]
-    State(#[from] StateError),
-    #[error("sink `{sink}`: {what}")]
-    Sink { sink: String, what: String },
-    #[error(
-        "another configuration of this pipeline is in force (digest {in_force}): its workers would be undone. Start \
-         this worker with the same file, or stop the others"
-    )]
-    OtherConfiguration { in_force: String },
-    #[error(
-        "records ask for column `{column}` to change from {from} to {to}, which the Delta table of sink `{sink}` cannot \
-         hold. Declare the wider type in `decode.schema` and give the sink a new table, or choose `decode.policy: rescue`"
-    )]
-    Widening { sink: String, column: String, from: String, to: String },
-    #[error("the ledger refuses the epoch: {0}")]
-    Refused(String),
-    #[error(
-        "{0}. No single record is to blame, so none can be stepped over: correct the plugin, or raise its limits. \
-         Nothing is lost; the pipeline goes on from its last epoch"
-    )]
-    NoCulprit(Box<LaneError>),
-    #[error(
-        "layer `{layer}`, step `{step}`: {failed} of {rows} rows broke the plugin, more than `failures.max_share` \
-         allows. See the dead letters for the reasons; correct the plugin, or raise the limit"
-    )]
-    TooManyFailures { layer: String, step: String, failed: u64, rows: u64 },
-    #[error(
-        "sink `{sink}` is {backlog}, longer than `backlog.stop_after` allows{why}. Mend the sink and start again: \
-         nothing is lost, and what it lacks is applied then"
-    )]
-    Backlog { sink: String, backlog: Backlog, why: String },
-    #[error("a thread cannot be started: {0}")]
-    Thread(#[from] std::io::Error),
 }
 
 pub struct Worker {

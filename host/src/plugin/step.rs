@@ -11,7 +11,7 @@ use crate::progress::StepCounts;
 
 use super::component::{Plugin, PluginKind};
 use super::error::{At, Fault, PluginError, StepError};
-use super::guest::{Guest, Metrics};
+use super::guest::{Guest, Metric, Metrics};
 use super::instance::Instance;
 use super::limits::Limits;
 use super::lower::lower;
@@ -56,6 +56,8 @@ pub struct Step {
     pub(super) instance: Option<Instance>,
     /// Of instances that are gone.
     metrics: Metrics,
+    /// As they were when they were last taken.
+    taken_metrics: Metrics,
     /// A stateful instance was lost, and nobody has restored it.
     pub(super) is_broken: bool,
 }
@@ -97,6 +99,7 @@ impl Step {
             layout,
             instance: Some(instance),
             metrics: Metrics::new(),
+            taken_metrics: Metrics::new(),
             is_broken: false,
         })
     }
@@ -118,6 +121,19 @@ impl Step {
     /// The metrics that the plugin has kept since the step was opened.
     pub fn metrics(&self) -> &Metrics {
         self.instance.as_ref().map_or(&self.metrics, Instance::metrics)
+    }
+
+    /// What was added to the counters since the last time, and the gauges as they are.
+    pub fn take_metrics(&mut self) -> Metrics {
+        let now = self.metrics().clone();
+        let before = std::mem::replace(&mut self.taken_metrics, now.clone());
+        let since = |(name, metric): (String, Metric)| match (metric, before.get(&name)) {
+            (Metric::Count(now), Some(Metric::Count(before))) => {
+                (name, Metric::Count(now.saturating_sub(*before)))
+            }
+            (metric, _) => (name, metric),
+        };
+        now.into_iter().map(since).collect()
     }
 
     /// Sends rows through the plugin. `watermark`, in microseconds since the Unix epoch, concerns aggregates,

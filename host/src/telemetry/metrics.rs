@@ -15,18 +15,13 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
 use super::names::{self, fate};
+use super::plugin_metrics::PluginMetrics;
 use crate::progress::{Accounting, LayerCounts, StepCounts, TopicPartition};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FateLabels {
     layer: String,
     fate: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StepLabels {
-    layer: String,
-    step: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -70,7 +65,7 @@ impl Phase {
     }
 }
 
-type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+pub(super) type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// The metrics of one worker. Every method may be called from any thread.
 pub struct Metrics {
@@ -93,8 +88,7 @@ pub struct Metrics {
     lag: Family<PartitionLabels, Gauge>,
     watermark: Gauge<f64, AtomicU64>,
     paused: Gauge,
-    plugin_seconds: Histograms<StepLabels>,
-    plugin_recycled: Family<StepLabels, Counter>,
+    pub plugins: PluginMetrics,
     resident: Gauge,
 }
 
@@ -170,18 +164,7 @@ impl Metrics {
                 Gauge::default(),
             ),
             paused: registered(at, names::PAUSED, "1 while the source is paused", Gauge::default()),
-            plugin_seconds: registered(
-                at,
-                names::PLUGIN_SECONDS,
-                "Time of one call of a plugin",
-                Family::new_with_constructor(plugin_seconds),
-            ),
-            plugin_recycled: registered(
-                at,
-                names::PLUGIN_RECYCLED,
-                "Instances replaced because their memory had grown",
-                Family::default(),
-            ),
+            plugins: PluginMetrics::new(at),
             resident: registered(
                 at,
                 names::PROCESS_RESIDENT_BYTES,
@@ -284,16 +267,6 @@ impl Metrics {
         self.paused.set(i64::from(paused));
     }
 
-    pub fn plugin_call(&self, layer: &str, step: &str, took: Duration) {
-        let labels = StepLabels { layer: layer.to_owned(), step: step.to_owned() };
-        self.plugin_seconds.get_or_create(&labels).observe(took.as_secs_f64());
-    }
-
-    pub fn plugin_recycled(&self, layer: &str, step: &str) {
-        let labels = StepLabels { layer: layer.to_owned(), step: step.to_owned() };
-        self.plugin_recycled.get_or_create(&labels).inc();
-    }
-
     /// Records counted so far by [`record`](Self::record).
     pub fn records_processed(&self) -> u64 {
         self.records.get()
@@ -326,7 +299,7 @@ impl Metrics {
     }
 }
 
-fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+pub(super) fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
     registry.register(name, help, metric.clone());
     metric
 }
@@ -339,11 +312,6 @@ fn epoch_seconds() -> Histogram {
 /// From a hundred to a hundred millions.
 fn epoch_rows() -> Histogram {
     Histogram::new(exponential_buckets(100.0, 10.0, 7))
-}
-
-/// From 10 µs to 10 s.
-fn plugin_seconds() -> Histogram {
-    Histogram::new(exponential_buckets(0.00001, 4.0, 11))
 }
 
 fn partition_labels(partition: &TopicPartition) -> PartitionLabels {
@@ -422,14 +390,16 @@ mod tests {
         metrics.sink_rows("silver.quarantine", 8);
         metrics.sink_applied("silver", 41);
         metrics.sink_backlog("silver", 2, 5000, Duration::from_millis(1500));
-        metrics.plugin_recycled("silver", "plausible");
+        metrics.plugins.recycled("silver", "plausible");
+        metrics.plugins.counted("silver", "plausible", "warned", 3);
+        metrics.plugins.gauge("silver", "plausible", "load", 0.5);
         metrics.ledger_entry(43);
         metrics.epoch_phase(Phase::Entry, Duration::from_millis(3));
         metrics.epoch_rows(5000);
         metrics.lag(&TopicPartition::new("events", 3), 17);
         metrics.watermark(1_795_219_200_500_000);
         metrics.paused(true);
-        metrics.plugin_call("silver", "plausible", Duration::from_micros(50));
+        metrics.plugins.called("silver", "plausible", Duration::from_micros(50));
         assert_shows(
             &metrics,
             &[
@@ -439,6 +409,8 @@ mod tests {
                 r#"sluicebox_unapplied_bytes{sink="silver"} 5000"#,
                 r#"sluicebox_unapplied_seconds{sink="silver"} 1.5"#,
                 r#"sluicebox_plugin_recycled_total{layer="silver",step="plausible"} 1"#,
+                r#"sluicebox_plugin_count_total{layer="silver",step="plausible",name="warned"} 3"#,
+                r#"sluicebox_plugin_gauge{layer="silver",step="plausible",name="load"} 0.5"#,
                 "sluicebox_ledger_entry 43",
                 r#"sluicebox_epoch_seconds_count{phase="entry"} 1"#,
                 "sluicebox_epoch_rows_sum 5000.0",

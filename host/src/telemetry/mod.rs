@@ -6,6 +6,7 @@ mod http;
 mod logs;
 mod metrics;
 pub mod names;
+mod plugin_metrics;
 
 pub use health::{Health, HealthDocument, Stage, Status};
 pub use http::{HttpError, Server, serve};

@@ -36,6 +36,10 @@ pub const PAUSED: &str = "sluicebox_paused";
 pub const PLUGIN_SECONDS: &str = "sluicebox_plugin_seconds";
 /// Instances of plugins that were replaced because their memory had grown, by layer and step.
 pub const PLUGIN_RECYCLED: &str = "sluicebox_plugin_recycled";
+/// What plugins count by themselves, by layer, step and the plugin's name of it.
+pub const PLUGIN_COUNT: &str = "sluicebox_plugin_count";
+/// Gauges of plugins, by layer, step and the plugin's name of it.
+pub const PLUGIN_GAUGE: &str = "sluicebox_plugin_gauge";
 /// Resident memory of the process, in bytes.
 pub const PROCESS_RESIDENT_BYTES: &str = "sluicebox_process_resident_bytes";
 

@@ -174,6 +174,8 @@ fn floods_are_cut_off_and_cost_no_rows() {
             assert_eq!(step.metrics().len(), 10);
             assert_eq!(step.metrics().get("rows_seen"), Some(&Metric::Count(9)));
             assert!(!step.metrics().keys().any(|name| name.contains('{')));
+            assert_eq!(step.take_metrics().get("rows_seen"), Some(&Metric::Count(9)));
+            assert_eq!(step.take_metrics().get("rows_seen"), Some(&Metric::Count(0)), "it was taken before");
         }
     }
 }

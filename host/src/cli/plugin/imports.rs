@@ -7,6 +7,7 @@
 pub fn answer(interface: &str) -> &'static str {
     let name = interface.split_once('@').map_or(interface, |(name, _)| name);
     match name.split_once('/').unwrap_or((name, "")) {
+        ("sluicebox:plugin", "types") => "types, no functions",
         ("sluicebox:plugin", "log") => "the worker's log, within limits",
         ("sluicebox:plugin", "metrics") => "the step's metrics, within limits",
         ("wasi:cli", "stdout" | "stderr") => "a stand-in: the plugin's log",
@@ -26,6 +27,7 @@ mod tests {
     #[test]
     fn imports_are_told_apart() {
         for (interface, says) in [
+            ("sluicebox:plugin/types@0.2.0", "no functions"),
             ("sluicebox:plugin/log@0.2.0", "log"),
             ("wasi:cli/stderr@0.2.6", "log"),
             ("wasi:cli/environment@0.2.6", "no variables"),
