@@ -10,6 +10,7 @@ mod reload;
 mod run;
 mod tables;
 
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -158,9 +159,16 @@ fn in_full(error: &anyhow::Error) -> String {
     })
 }
 
-#[expect(clippy::print_stdout, reason = "what a command answers goes to standard output")]
+/// What a command answers. Where nobody reads it any more, as behind `head`, the command ends.
 fn print(line: &str) {
-    println!("{line}");
+    match writeln!(std::io::stdout(), "{line}") {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            print_error(&format!("cannot write to standard output: {error}"));
+            std::process::exit(1);
+        }
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "errors of a command go to standard error")]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -22,6 +22,9 @@ use crate::telemetry::Metrics;
 
 /// How often the files are looked at with `watch: true`. A change is taken up once they stand still for so long.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How soon what was not taken up is tried again with `watch: true`: its plugins may still be on their way.
+const AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// What of a pipeline file is taken up while it runs. The rest belongs to the process, or to the pipeline for good.
 const TAKEN_UP: [&str; 4] = ["decode", "event_time", "dead_letters", "layers"];
@@ -48,21 +51,25 @@ impl Reloader {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watch = Watch::new(self.files());
+        let mut failed_at: Option<Instant> = None;
         loop {
             let wanted_anyway = tokio::select! {
-                _ = hangups.recv() => false,
+                _ = hangups.recv() => true,
                 asked = asked.recv() => match asked {
                     Some(()) => true,
                     None => return,
                 },
                 _ = look.tick() => {
-                    if !self.running.pipeline.watch || !watch.has_changed(self.files()) {
+                    let is_due = failed_at.is_some_and(|failed_at| failed_at.elapsed() > AGAIN_AFTER);
+                    if !self.running.pipeline.watch || !(watch.has_changed(self.files()) || is_due) {
                         continue;
                     }
                     false
                 }
             };
-            match self.reload(wanted_anyway).await {
+            let reloaded = self.reload(wanted_anyway).await;
+            failed_at = reloaded.is_err().then(Instant::now);
+            match reloaded {
                 Ok(None) => debug!("the pipeline file says what is running"),
                 Ok(Some(next)) => {
                     if ready.send(next).await.is_err() {
@@ -78,7 +85,7 @@ impl Reloader {
         }
     }
 
-    /// Nothing, if the file says what it said before, unless that is wanted too.
+    /// Nothing, if the file says what it said before, unless that is wanted too: the worker may have left it.
     async fn reload(&mut self, wanted_anyway: bool) -> Result<Option<Deployment>> {
         let (file, engine) = (self.running.file.clone(), self.engine.clone());
         let read = move || {

@@ -65,9 +65,16 @@ impl JsonSchema for Secret {
 }
 
 /// A step's own configuration: any document. It may hold interpolated secrets, so `Debug` does not show it.
-#[derive(Clone, Default, PartialEq, Serialize, serde::Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PluginConfig(pub serde_json::Value);
+
+/// No keys: what a plugin without configuration asks for.
+impl Default for PluginConfig {
+    fn default() -> Self {
+        Self(serde_json::Value::Object(serde_json::Map::new()))
+    }
+}
 
 impl fmt::Debug for PluginConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -281,6 +281,8 @@ impl Worker {
             IntakeEvent::Failed(error) => Err(error.into()),
             IntakeEvent::Assigned(partitions) => {
                 info!(partitions = partitions.len(), "assigned");
+                // Whatever becomes of the epoch on its way, the next restart opens them.
+                self.own(&partitions);
                 self.settle().await?;
                 self.take_on(partitions).await
             }
@@ -391,6 +393,9 @@ impl Worker {
         self.health.set_stage(Stage::Stopping);
         self.intake.hold(true);
         match timeout(LAST_ENTRY, self.close_and_enter(None)).await {
+            Ok(Err(WorkerError::OtherConfiguration { .. })) => {
+                warn!("leaving under another configuration; the next worker reads the open epoch again");
+            }
             Ok(entered) => entered?,
             Err(_) => warn!("leaving before the open epoch could be entered; the next worker reads it again"),
         }

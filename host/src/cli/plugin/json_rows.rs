@@ -6,16 +6,19 @@ use arrow::json::WriterBuilder;
 use arrow::json::writer::JsonArray;
 use serde_json::{Map, Value};
 
-use crate::schema::RESERVED_PREFIX;
+use crate::plugin::HOST_COLUMNS;
 
 pub type Row = Map<String, Value>;
 
-/// The rows with their nulls, in the order of the columns, those that the host makes left out. Times are RFC 3339,
+/// The rows with their nulls, in the order of the columns, those that the host makes left out, but for `_rescued` where
+/// something was rescued. Times are RFC 3339,
 /// bytes hexadecimal; what JSON has no number for (not-a-number, infinities) is null.
 pub fn json_rows(batch: &RecordBatch) -> Result<Vec<Row>> {
     let schema = batch.schema();
-    let own =
-        (0..schema.fields().len()).filter(|index| !schema.field(*index).name().starts_with(RESERVED_PREFIX));
+    let own = (0..schema.fields().len()).filter(|index| {
+        let (name, column) = (schema.field(*index).name(), batch.column(*index));
+        !is_made_by_host(name) || (name == RESCUED && column.null_count() < column.len())
+    });
     let batch = batch.project(&own.collect::<Vec<_>>())?;
     if batch.num_columns() == 0 {
         return Ok(vec![Row::new(); batch.num_rows()]);
@@ -29,6 +32,14 @@ pub fn json_rows(batch: &RecordBatch) -> Result<Vec<Row>> {
         return Ok(Vec::new());
     }
     Ok(serde_json::from_slice(&text)?)
+}
+
+/// Where the decoder keeps what its columns cannot hold.
+const RESCUED: &str = "_rescued";
+
+/// Whether the host makes the column, and no plugin.
+pub fn is_made_by_host(column: &str) -> bool {
+    HOST_COLUMNS.contains(&column) || ["_event_time", RESCUED].contains(&column)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::cases::{self, Batch, Case, CasesFile, Cuts};
 use super::cut_verdict::cut_differences;
-use super::json_rows::{Row, json_rows};
+use super::json_rows::{Row, is_made_by_host, json_rows};
 use super::records::{RecordRows, Records, declared_columns};
 use super::stream::{Cut, EventTime, Stream, Written};
 use super::trial::{Setup, Trial};
@@ -23,7 +23,7 @@ use crate::config::{self, DocumentPath};
 use crate::decode::RESCUED_COLUMN;
 use crate::decode::event_time::EventTimeSettings;
 use crate::plugin::Plugin;
-use crate::schema::{RESERVED_PREFIX, type_name};
+use crate::schema::type_name;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -112,7 +112,7 @@ fn column_differences(
     let found: Vec<String> = output
         .fields()
         .iter()
-        .filter(|field| !field.name().starts_with(RESERVED_PREFIX))
+        .filter(|field| !is_made_by_host(field.name()))
         .map(|field| format!("{} {}", field.name(), type_name(field.data_type())))
         .collect();
     let named = |(name, of): (&String, &String)| {

@@ -10,7 +10,7 @@ use super::{FailureLimits, Worker, WorkerError, now_ms};
 use crate::crash;
 use crate::ledger::entry::{Body, Entry};
 use crate::pipeline::epoch::EpochCut;
-use crate::pipeline::lane::LaneError;
+use crate::pipeline::lane::{LaneError, TaskPlan};
 use crate::pipeline::suspect::Suspect;
 use crate::pipeline::tree::LayerTree;
 use crate::progress::Accounting;
@@ -59,16 +59,15 @@ impl Worker {
                 // Asked before the lanes were last reset; who still needs it asks again.
                 return Ok(());
             }
-            self.refuse_what_tables_cannot_hold(&next)?;
+            self.refuse_what_tables_cannot_hold(&self.blueprint.plan(&next)?)?;
             self.close_and_enter(Some(next)).await?;
         }
         self.recover().await
     }
 
     /// Tables take new columns and fields; a column that gets another type they do not.
-    fn refuse_what_tables_cannot_hold(&self, next: &RecordSchema) -> Result<(), WorkerError> {
-        let plan = self.blueprint.plan(next)?;
-        for layout in plan.layouts.iter() {
+    pub(super) fn refuse_what_tables_cannot_hold(&self, next: &TaskPlan) -> Result<(), WorkerError> {
+        for layout in next.layouts.iter() {
             let Some(before) = self.writer.layouts.iter().find(|before| before.name == layout.name) else {
                 continue;
             };

@@ -4,24 +4,38 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
-use tracing::info;
+use tracing::{error, info};
 
+use super::recovery::plan_for;
 use super::{Worker, WorkerError};
 use crate::pipeline::deployment::{Deployment, put_in_force};
 use crate::pipeline::topics::{TopicLooks, TopicWatch};
 use crate::progress::Accounting;
 
-/// How long the pipeline file may take to become what another worker has put in force.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the pipeline file may take to become what another worker has put in force, its compilation and rehearsal
+/// included; and how long a sink may take to follow that a change leaves out.
+const PATIENCE: Duration = Duration::from_secs(120);
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// Puts a deployment in force, and goes on under it.
+    /// Puts a deployment in force, and goes on under it. One that the sinks cannot follow is left.
     pub(super) async fn deploy(&mut self, next: Deployment) -> Result<(), WorkerError> {
+        let state = self.writer.ledger.refresh().await?;
+        if let Err(error) = self.refuse_what_tables_cannot_hold(&plan_for(&next.blueprint, &state)?) {
+            error!("the change is not taken up, and the pipeline goes on as before: {error}");
+            return Ok(());
+        }
         match self.close_and_enter(None).await {
             // Somebody else was first, perhaps with the same.
             Ok(()) | Err(WorkerError::OtherConfiguration { .. }) => {}
             Err(error) => return Err(error),
+        }
+        if let Some(sink) = self.abandoned_sink(&next.configuration.sinks).await {
+            error!(
+                sink,
+                "the change is not taken up, and the pipeline goes on as before: it leaves out a sink that lacks entries"
+            );
+            return Ok(());
         }
         put_in_force(&self.writer.ledger, &next.configuration).await?;
         self.adopt(next).await
@@ -35,7 +49,12 @@ impl Worker {
             // A request that waits already serves as well.
             let _ = self.deployments.ask.try_send(());
             let next = timeout_at(Instant::now() + ASK_EVERY, self.deployments.ready.recv()).await;
-            let Ok(Some(next)) = next else { continue };
+            let next = match next {
+                Ok(Some(next)) => next,
+                // Nobody reads the file any more.
+                Ok(None) => break,
+                Err(_) => continue,
+            };
             let state = self.writer.ledger.refresh().await?;
             if next.configuration.digest == state.configuration.digest {
                 return self.adopt(next).await;
@@ -47,6 +66,22 @@ impl Worker {
         }
         let in_force = self.writer.ledger.state().configuration.digest.clone();
         Err(WorkerError::OtherConfiguration { in_force })
+    }
+
+    /// A sink that the change leaves out, and that has not followed the ledger although it was waited for.
+    async fn abandoned_sink(&self, kept: &[String]) -> Option<String> {
+        let last = self.writer.ledger.state().number;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut sinks = self.appliers.iter().flat_map(|appliers| appliers.progress());
+            let (sink, _) = sinks.find(|(sink, progress)| {
+                !kept.iter().any(|kept| kept == sink) && progress.effective < last
+            })?;
+            if Instant::now() > deadline {
+                return Some(sink.to_owned());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     async fn adopt(&mut self, next: Deployment) -> Result<(), WorkerError> {

@@ -36,7 +36,7 @@ pub enum WorkerError {
     )]
     OtherConfiguration { in_force: String },
     #[error(
-        "records ask for column `{column}` to change from {from} to {to}, which the Delta table of sink `{sink}` cannot \
+        "column `{column}` would change from {from} to {to}, which the Delta table of sink `{sink}` cannot \
          hold. Declare the wider type in `decode.schema` and give the sink a new table, or choose `decode.policy: rescue`"
     )]
     Widening { sink: String, column: String, from: String, to: String },

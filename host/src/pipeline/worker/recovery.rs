@@ -53,12 +53,16 @@ impl Worker {
         self.open(partitions).await
     }
 
-    /// Takes on partitions that the group assigned.
+    /// The partitions' tasks are this worker's from now on, wherever the ledger has them.
+    pub(super) fn own(&mut self, partitions: &[TopicPartition]) {
+        let state = self.writer.ledger.state();
+        let entry = |partition: &TopicPartition| state.tasks.get(partition).map_or(0, |task| task.entry);
+        self.tasks.owned.extend(partitions.iter().map(|partition| (partition.clone(), entry(partition))));
+    }
+
+    /// Takes on partitions that it owns.
     pub(super) async fn take_on(&mut self, partitions: Vec<TopicPartition>) -> Result<(), WorkerError> {
         let state = self.writer.ledger.refresh().await?;
-        let entry = |partition: &TopicPartition| state.tasks.get(partition).map_or(0, |task| task.entry);
-        // Whatever goes wrong from here on, the next restart opens them.
-        self.tasks.owned.extend(partitions.iter().map(|partition| (partition.clone(), entry(partition))));
         if state.schema_version == self.epoch.schema_version {
             return self.open(partitions).await;
         }
