@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::plugins;
 use crate::clock::SystemClock;
-use crate::config::{self, Loaded, Location};
+use crate::config::{self, ByteSize, Loaded, Location};
 use crate::decode::event_time::EventTimeSettings;
 use crate::decode::{DecodeSettings, Policy};
 use crate::ledger::bucket::BucketEntries;
@@ -141,7 +141,7 @@ fn table(pipeline: &Loaded, sink: &str) -> TableSpec {
         Some(layer) => TableSpec {
             mode: mode(&layer.sink),
             partition_by: layer.sink.partition_by.clone(),
-            file_size: usize::try_from(layer.sink.file_size.as_bytes()).unwrap_or(usize::MAX),
+            file_size: layer.sink.file_size.as_usize(),
         },
         None => TableSpec { mode: Mode::Append, partition_by: Vec::new(), file_size: 128 << 20 },
     }
@@ -162,13 +162,12 @@ fn mode(sink: &config::DeltaSink) -> Mode {
 }
 
 pub fn limits(limits: &config::StepLimits) -> Limits {
-    let memory = usize::try_from(limits.memory.as_bytes()).unwrap_or(usize::MAX);
-    let recycle = limits.recycle_memory.map(|size| usize::try_from(size.as_bytes()).unwrap_or(usize::MAX));
+    let memory = limits.memory.as_usize();
     Limits {
         memory,
-        recycle_memory: recycle.unwrap_or(memory / 4 * 3),
+        recycle_memory: limits.recycle_memory.map_or(memory / 4 * 3, ByteSize::as_usize),
         cpu: limits.time.into(),
-        output_bytes: usize::try_from(limits.output.as_bytes()).unwrap_or(usize::MAX),
+        output_bytes: limits.output.as_usize(),
         ..Limits::default()
     }
 }
@@ -182,7 +181,7 @@ pub fn decode_settings(decode: &config::Decode) -> DecodeSettings {
         },
         max_columns: decode.max_columns as usize,
         max_depth: decode.max_depth as usize,
-        max_record_bytes: usize::try_from(decode.max_record_bytes.as_bytes()).unwrap_or(usize::MAX),
+        max_record_bytes: decode.max_record_bytes.as_usize(),
     }
 }
 
@@ -271,10 +270,10 @@ pub fn kafka_settings(pipeline: &config::Pipeline) -> KafkaSettings {
             .collect::<BTreeMap<_, _>>(),
         batch: BatchLimits {
             rows: batch.rows as usize,
-            bytes: usize::try_from(batch.bytes.as_bytes()).unwrap_or(usize::MAX),
+            bytes: batch.bytes.as_usize(),
             time: batch.time.into(),
         },
-        prefetch_bytes: usize::try_from(pipeline.memory.in_flight.as_bytes()).unwrap_or(usize::MAX),
+        prefetch_bytes: pipeline.memory.in_flight.as_usize(),
     }
 }
 
@@ -283,12 +282,9 @@ pub fn worker_settings(pipeline: &config::Pipeline, until_caught_up: bool) -> Wo
     WorkerSettings {
         source: kafka_settings(pipeline),
         threads: pipeline.threads.map_or(cores, |threads| threads as usize),
-        in_flight_bytes: usize::try_from(pipeline.memory.in_flight.as_bytes()).unwrap_or(usize::MAX),
+        in_flight_bytes: pipeline.memory.in_flight.as_usize(),
         epoch_interval: pipeline.epoch.interval.into(),
-        epoch_limits: EpochLimits {
-            rows: pipeline.epoch.rows,
-            bytes: usize::try_from(pipeline.epoch.bytes.as_bytes()).unwrap_or(usize::MAX),
-        },
+        epoch_limits: EpochLimits { rows: pipeline.epoch.rows, bytes: pipeline.epoch.bytes.as_usize() },
         until_caught_up,
         backlog: BacklogLimits {
             entries: pipeline.backlog.entries,

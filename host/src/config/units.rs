@@ -113,6 +113,11 @@ impl ByteSize {
     pub const fn as_bytes(self) -> u64 {
         self.bytes
     }
+
+    /// Bytes of memory; more than there can be is as much as there can be.
+    pub fn as_usize(self) -> usize {
+        usize::try_from(self.bytes).unwrap_or(usize::MAX)
+    }
 }
 
 impl FromStr for ByteSize {

@@ -9,6 +9,7 @@ use super::tree::LayerTree;
 use super::tree::decoded_schema;
 use crate::decode::event_time::EventTimeError;
 use crate::decode::{DecodeError, DecodeSettings, Decoder};
+use crate::ledger::LedgerState;
 use crate::plugin::PluginError;
 use crate::schema::RecordSchema;
 use crate::sink::delta::Mode;
@@ -48,9 +49,13 @@ impl Blueprint {
         self.plan_tree(self.tree.clone(), records)
     }
 
-    /// While no schema is known: only decoding, and dead letters. The first record asks for a schema.
-    pub fn plan_without_schema(&self) -> Result<TaskPlan, PlanError> {
-        self.plan_tree(Arc::new(self.tree.without_layers()), &RecordSchema::default())
+    /// What to run under the schema in force. While none is known, only decoding, and dead letters: the first record
+    /// asks for one.
+    pub fn plan_in_force(&self, state: &LedgerState) -> Result<TaskPlan, PlanError> {
+        match state.schema.as_ref().or(self.declared.as_ref()) {
+            Some(records) => self.plan(records),
+            None => self.plan_tree(Arc::new(self.tree.without_layers()), &RecordSchema::default()),
+        }
     }
 
     fn plan_tree(&self, tree: Arc<LayerTree>, records: &RecordSchema) -> Result<TaskPlan, PlanError> {

@@ -37,8 +37,6 @@ pub struct Deployments {
 #[derive(Debug, thiserror::Error)]
 pub enum RehearsalError {
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    #[error(transparent)]
     Plan(#[from] PlanError),
     #[error("decode: {0}")]
     Decode(#[from] crate::decode::DecodeError),
@@ -56,10 +54,7 @@ pub async fn rehearse(
     objects: &StateObjects,
     metrics: &Arc<Metrics>,
 ) -> Result<(), RehearsalError> {
-    let Some(records) = state.schema.as_ref().or(blueprint.declared.as_ref()) else {
-        return Ok(blueprint.plan_without_schema().map(drop)?);
-    };
-    let plan = blueprint.plan(records)?;
+    let plan = blueprint.plan_in_force(state)?;
     for task in state.tasks.values().filter(|task| !task.state.is_empty()) {
         let start = TaskStart {
             partition: task.partition.clone(),

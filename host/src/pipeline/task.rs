@@ -260,7 +260,8 @@ impl Task {
                         Metric::Gauge(value) => self.metrics.plugins.gauge(layer, step, &name, value),
                     }
                 }
-                let recycling = step.recycle();
+                // A task that was retired is opened anew in any case.
+                let recycling = if self.retired { Recycling::NotNeeded } else { step.recycle() };
                 if recycling != Recycling::NotNeeded {
                     self.metrics.plugins.recycled(&spec.name, &step_spec.name);
                 }

@@ -161,7 +161,7 @@ impl Worker {
         let WorkerParts { ledger, incarnation, .. } = parts;
         let Deployment { configuration, blueprint, tables, open_sinks } = parts.deployment;
         let state = ledger.refresh().await?;
-        let plan = recovery::plan_for(&blueprint, &state)?;
+        let plan = blueprint.plan_in_force(&state)?;
         let budget = Budget::new(settings.in_flight_bytes);
         let (lane_reports, lanes) = unbounded_channel();
         let (intake_events, intake) = unbounded_channel();

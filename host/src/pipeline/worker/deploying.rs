@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 use tracing::{error, info};
 
-use super::recovery::plan_for;
 use super::{Worker, WorkerError};
 use crate::pipeline::deployment::{Deployment, put_in_force};
 use crate::pipeline::topics::{TopicLooks, TopicWatch};
@@ -21,7 +20,7 @@ impl Worker {
     /// Puts a deployment in force, and goes on under it. One that the sinks cannot follow is left.
     pub(super) async fn deploy(&mut self, next: Deployment) -> Result<(), WorkerError> {
         let state = self.writer.ledger.refresh().await?;
-        if let Err(error) = self.refuse_what_tables_cannot_hold(&plan_for(&next.blueprint, &state)?) {
+        if let Err(error) = self.refuse_what_tables_cannot_hold(&next.blueprint.plan_in_force(&state)?) {
             error!("the change is not taken up, and the pipeline goes on as before: {error}");
             return Ok(());
         }
@@ -48,7 +47,7 @@ impl Worker {
         while Instant::now() < deadline {
             // A request that waits already serves as well.
             let _ = self.deployments.ask.try_send(());
-            let next = timeout_at(Instant::now() + ASK_EVERY, self.deployments.ready.recv()).await;
+            let next = timeout(ASK_EVERY, self.deployments.ready.recv()).await;
             let next = match next {
                 Ok(Some(next)) => next,
                 // Nobody reads the file any more.

@@ -7,9 +7,8 @@ use tracing::{debug, info};
 
 use super::{Worker, WorkerError, now_ms};
 use crate::ledger::entry::{Body, Epoch, TaskEntry, Writer};
-use crate::ledger::{Appended, LedgerState, Proposal, Verdict};
+use crate::ledger::{Appended, Proposal, Verdict};
 use crate::pipeline::applying::Appliers;
-use crate::pipeline::blueprint::{Blueprint, PlanError};
 use crate::pipeline::epoch::id_of;
 use crate::pipeline::lane::TaskPlan;
 use crate::pipeline::task::TaskStart;
@@ -18,15 +17,6 @@ use crate::progress::{Accounting, OffsetRange, TopicPartition};
 use crate::source::Topic;
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// What to run under the schema in force. While no schema is known, nothing but decoding: the first record
-/// asks for one.
-pub(super) fn plan_for(blueprint: &Blueprint, state: &LedgerState) -> Result<TaskPlan, PlanError> {
-    match state.schema.as_ref().or(blueprint.declared.as_ref()) {
-        Some(records) => blueprint.plan(records),
-        None => blueprint.plan_without_schema(),
-    }
-}
 
 impl Worker {
     /// Goes on from the ledger after an epoch was lost; after several in a row with a pause before.
@@ -42,7 +32,7 @@ impl Worker {
     /// Drops everything that is not in the ledger, and goes on from there.
     pub(super) async fn restart(&mut self) -> Result<(), WorkerError> {
         let state = self.writer.ledger.refresh().await?;
-        let plan = plan_for(&self.blueprint, &state)?;
+        let plan = self.blueprint.plan_in_force(&state)?;
         self.crew.reset(&plan);
         self.writer.layouts = plan.layouts.clone();
         self.epoch.schema_version = state.schema_version;
@@ -80,8 +70,6 @@ impl Worker {
         let generation = self.tasks.generation;
         self.crew.retire(&partitions);
         self.close_and_enter(None).await?;
-        // That cut found them once more.
-        self.tasks.outgrown.clear();
         if self.tasks.generation != generation {
             debug!("a recovery meanwhile has started all tasks anew");
             return Ok(());
