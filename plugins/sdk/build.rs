@@ -7,7 +7,8 @@ use std::path::Path;
 use wit_component::{StringEncoding, metadata};
 use wit_parser::Resolve;
 
-const WORLDS: [&str; 3] = ["transform-plugin", "stateful-transform-plugin", "aggregate-plugin"];
+const WORLDS: [&str; 4] =
+    ["transform-plugin", "stateful-transform-plugin", "reference-transform-plugin", "aggregate-plugin"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let contract = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");

@@ -6,21 +6,22 @@ wasmtime::component::bindgen!({
     inline: "
         package sluicebox:host;
         world everything {
-            import sluicebox:plugin/log@0.2.0;
-            import sluicebox:plugin/metrics@0.2.0;
-            export sluicebox:plugin/describe@0.2.0;
-            export sluicebox:plugin/transform@0.2.0;
-            export sluicebox:plugin/records@0.2.0;
-            export sluicebox:plugin/aggregate@0.2.0;
-            export sluicebox:plugin/state@0.2.0;
+            import sluicebox:plugin/log@0.3.0;
+            import sluicebox:plugin/metrics@0.3.0;
+            export sluicebox:plugin/describe@0.3.0;
+            export sluicebox:plugin/transform@0.3.0;
+            export sluicebox:plugin/records@0.3.0;
+            export sluicebox:plugin/aggregate@0.3.0;
+            export sluicebox:plugin/reference@0.3.0;
+            export sluicebox:plugin/state@0.3.0;
         }
     ",
     world: "sluicebox:host/everything",
     ownership: Borrowing { duplicate_if_necessary: true },
 });
 
-pub use exports::sluicebox::plugin::{aggregate, describe, records, state, transform};
+pub use exports::sluicebox::plugin::{aggregate, describe, records, reference, state, transform};
 pub use sluicebox::plugin::{log, types};
 
 /// The version of the contract that this host runs.
-pub const CONTRACT_VERSION: &str = "0.2.0";
+pub const CONTRACT_VERSION: &str = "0.3.0";

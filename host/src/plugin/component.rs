@@ -255,7 +255,7 @@ fn imports(component: &Component, engine: &wasmtime::Engine) -> Vec<String> {
     component.component_type().imports(engine).map(|(name, _)| sanitised(name, 256)).collect()
 }
 
-/// `sluicebox:plugin/transform@0.2.0` is the interface `transform` in version `0.2.0`.
+/// `sluicebox:plugin/transform@0.3.0` is the interface `transform` in version `0.3.0`.
 fn contract_interface(name: &str) -> Option<(&str, &str)> {
     let name = name.strip_prefix("sluicebox:plugin/")?;
     Some(name.split_once('@').unwrap_or((name, "")))

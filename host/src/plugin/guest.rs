@@ -160,7 +160,7 @@ impl Metric {
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     type Context<'a> = StoreContextMut<'a, Guest>;
     // Strings stay in the plugin's memory until it is clear that they are wanted.
-    linker.instance("sluicebox:plugin/log@0.2.0")?.func_wrap(
+    linker.instance("sluicebox:plugin/log@0.3.0")?.func_wrap(
         "log",
         |mut context: Context<'_>, (level, message): (Level, WasmStr)| {
             if context.data_mut().may_log() {
@@ -176,7 +176,7 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         context.data_mut().record(name, metric);
         Ok(())
     };
-    let mut metrics = linker.instance("sluicebox:plugin/metrics@0.2.0")?;
+    let mut metrics = linker.instance("sluicebox:plugin/metrics@0.3.0")?;
     metrics.func_wrap("count", move |context: Context<'_>, (name, add): (WasmStr, u64)| {
         record(context, name, Metric::Count(add))
     })?;

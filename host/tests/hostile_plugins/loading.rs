@@ -55,7 +55,7 @@ fn what_is_no_plugin_is_told_so() {
         ("(component (import \"evil:host/files\" (instance)))", "imports `evil:host/files`"),
         (
             "(component (instance $i) (export \"sluicebox:plugin/describe@0.1.0\" (instance $i)))",
-            "built for sluicebox:plugin@0.1.0, this host runs sluicebox:plugin@0.2.0",
+            "built for sluicebox:plugin@0.1.0, this host runs sluicebox:plugin@0.3.0",
         ),
         (
             "(component (import \"sluicebox:plugin/log@0.9.0\" (instance)))",
@@ -63,8 +63,8 @@ fn what_is_no_plugin_is_told_so() {
         ),
         (
             "(component (instance $i)
-                (export \"sluicebox:plugin/describe@0.2.0\" (instance $i))
-                (export \"sluicebox:plugin/transform@0.2.0\" (instance $i)))",
+                (export \"sluicebox:plugin/describe@0.3.0\" (instance $i))
+                (export \"sluicebox:plugin/transform@0.3.0\" (instance $i)))",
             "not those of the contract",
         ),
     ] {
@@ -90,8 +90,8 @@ fn wasi_functions_are_checked_by_type() {
             r#"(component
                 (import "wasi:clocks/monotonic-clock@0.2.3" (instance (export "now" (func {function}))))
                 (instance $none)
-                (export "sluicebox:plugin/describe@0.2.0" (instance $none))
-                (export "sluicebox:plugin/transform@0.2.0" (instance $none)))"#
+                (export "sluicebox:plugin/describe@0.3.0" (instance $none))
+                (export "sluicebox:plugin/transform@0.3.0" (instance $none)))"#
         )
     };
     let refused = load_text(&importing("(result u64)")).to_string();

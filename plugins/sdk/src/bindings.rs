@@ -1,14 +1,15 @@
 //! What wit-bindgen makes of all interfaces of `wit/`, and the section that names a component's world.
 
-pub use exports::sluicebox::plugin::{aggregate, describe, state, transform};
+pub use exports::sluicebox::plugin::{aggregate, describe, reference, state, transform};
 pub use sluicebox::plugin::{log, metrics, types};
 
 wit_bindgen::generate!({
     inline: "
         package sluicebox:sdk;
         world every-interface {
-            include sluicebox:plugin/stateful-transform-plugin@0.2.0;
-            export sluicebox:plugin/aggregate@0.2.0;
+            include sluicebox:plugin/stateful-transform-plugin@0.3.0;
+            export sluicebox:plugin/aggregate@0.3.0;
+            export sluicebox:plugin/reference@0.3.0;
         }
     ",
     path: "../../wit",

@@ -56,7 +56,11 @@ fn rejections(rejections: Rejections) -> Option<types::Rejections> {
 }
 
 pub fn fields(fields: Fields) -> state::Fields {
-    state::Fields { key: fields.key, value: fields.value }
+    state::Fields { version: fields.version, key: fields.key, value: fields.value }
+}
+
+pub fn stored_fields(stored: state::Fields) -> Fields {
+    Fields { version: stored.version, key: stored.key, value: stored.value }
 }
 
 pub fn delta(delta: Delta) -> state::Delta {
@@ -90,7 +94,7 @@ macro_rules! __component {
             }
         }
 
-        $crate::__export_sluicebox_plugin_describe_0_2_0_cabi!(
+        $crate::__export_sluicebox_plugin_describe_0_3_0_cabi!(
             Component with_types_in $crate::bindings::describe
         );
     };
@@ -135,7 +139,7 @@ macro_rules! __transform {
             }
         }
 
-        $crate::__export_sluicebox_plugin_transform_0_2_0_cabi!(
+        $crate::__export_sluicebox_plugin_transform_0_3_0_cabi!(
             Component with_types_in $crate::bindings::transform
         );
     };
@@ -164,7 +168,7 @@ macro_rules! __aggregate {
             }
         }
 
-        $crate::__export_sluicebox_plugin_aggregate_0_2_0_cabi!(
+        $crate::__export_sluicebox_plugin_aggregate_0_3_0_cabi!(
             Component with_types_in $crate::bindings::aggregate
         );
     };
@@ -179,6 +183,11 @@ macro_rules! __state {
                 with(|plugin| Ok($crate::export::fields($crate::Stateful::state(plugin).layout())))
             }
 
+            fn migrate(stored: $crate::bindings::state::Fields) -> Result<(), $crate::Error> {
+                let stored = $crate::export::stored_fields(stored);
+                with(|plugin| $crate::Stateful::state(plugin).migrate(&stored))
+            }
+
             fn changes() -> Result<$crate::bindings::state::Delta, $crate::Error> {
                 with(|plugin| $crate::Stateful::state(plugin).changes()).map($crate::export::delta)
             }
@@ -188,7 +197,7 @@ macro_rules! __state {
             }
         }
 
-        $crate::__export_sluicebox_plugin_state_0_2_0_cabi!(Component with_types_in $crate::bindings::state);
+        $crate::__export_sluicebox_plugin_state_0_3_0_cabi!(Component with_types_in $crate::bindings::state);
     };
 }
 

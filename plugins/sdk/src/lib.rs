@@ -103,7 +103,7 @@ pub use rejections::Rejections;
 pub use rfc3339::{micros_from_civil, parse_rfc3339};
 pub use scalar::Scalar;
 pub use schema::{Reads, Schema, field, kind_name, siblings, timestamp_micros};
-pub use state::{KeyedState, Stored};
+pub use state::{KeyedState, ReadStored, Stored};
 pub use strings::{Strings, same_bytes};
 pub use values::{change_values, combine_values, map_values};
 

@@ -51,14 +51,21 @@ pub trait Stateful {
 /// The memory of a plugin, as the host stores it. [`crate::KeyedState`] implements it.
 pub trait State {
     fn layout(&self) -> Fields;
+    /// Makes ready for rows of another layout, which `restore` takes next and which count as changed. Refuses them,
+    /// unless a plugin knows better. Errors: [`Error::Data`].
+    fn migrate(&mut self, stored: &Fields) -> Result<(), Error> {
+        Err(crate::state::cannot_migrate(stored, &self.layout()))
+    }
     /// What changed since the last call, in the order of the keys.
     fn changes(&mut self) -> Result<Delta, Error>;
     /// Takes rows back in, with the columns of key and value.
     fn restore(&mut self, upserts: &Batch) -> Result<(), Error>;
 }
 
-/// The columns of a state: those of the key, and the others.
+/// The columns of a state: those of the key, and the others; and the version of what they mean.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Fields {
+    pub version: u32,
     pub key: Vec<Field>,
     pub value: Vec<Field>,
 }

@@ -11,6 +11,9 @@ pub trait Stored: Sized + Clone {
     /// What the type alone does not say of its columns; `()` where it says all.
     type Shape;
 
+    /// Of a value: the version of its columns and of what they mean. To be raised when either changes.
+    const VERSION: u32 = 1;
+
     /// The columns, of types that [`ColumnBuilder`] can build.
     fn fields(shape: &Self::Shape) -> Vec<Field>;
 
@@ -19,7 +22,16 @@ pub trait Stored: Sized + Clone {
 
     /// Back from one value for each column. [`Error::Data`] if they are none that `write` gives.
     fn read(shape: &Self::Shape, values: &[Scalar]) -> Result<Self, Error>;
+
+    /// Of a value: how those are read that another version stored, or that have other columns. `None`: not at all, and
+    /// the change to this plugin is refused.
+    fn read_stored(_shape: &Self::Shape, _version: u32, _fields: &[Field]) -> Option<ReadStored<Self>> {
+        None
+    }
 }
+
+/// A value from what another version of the plugin stored for it, one scalar for each column.
+pub type ReadStored<V> = Box<dyn Fn(&[Scalar]) -> Result<V, Error>>;
 
 impl Stored for Key {
     type Shape = KeyShape;
@@ -71,11 +83,13 @@ pub struct KeyedState<K: Stored, V: Stored> {
     value_shape: V::Shape,
     entries: HashMap<K, V>,
     changed: HashSet<K>,
+    /// Of the values that are restored, if they are not of this version.
+    stored: Option<(Vec<Field>, ReadStored<V>)>,
 }
 
 impl<K: Stored + Ord + Hash, V: Stored> KeyedState<K, V> {
     pub fn new(key_shape: K::Shape, value_shape: V::Shape) -> KeyedState<K, V> {
-        KeyedState { key_shape, value_shape, entries: HashMap::new(), changed: HashSet::new() }
+        KeyedState { key_shape, value_shape, entries: HashMap::new(), changed: HashSet::new(), stored: None }
     }
 
     pub fn len(&self) -> usize {
@@ -153,19 +167,50 @@ fn builders(fields: &[Field]) -> Result<Vec<ColumnBuilder>, Error> {
     fields.iter().map(|field| ColumnBuilder::new(&field.kind).ok_or_else(|| unsupported(field))).collect()
 }
 
+/// Why rows are not taken over, for people.
+pub(crate) fn cannot_migrate(stored: &Fields, own: &Fields) -> Error {
+    let told = |fields: &Fields| {
+        let names: Vec<&str> =
+            fields.key.iter().chain(&fields.value).map(|field| field.name.as_str()).collect();
+        format!("version {} ({})", fields.version, names.join(", "))
+    };
+    Error::Data(format!("stored is state of {}, which {} does not take over", told(stored), told(own)))
+}
+
+// A key column may have the name of a value column, and the fields of a layout may not.
+const KEY: &str = "key_";
+const VALUE: &str = "value_";
+
+fn prefixed(prefix: &str, fields: Vec<Field>) -> Vec<Field> {
+    fields.into_iter().map(|field| Field { name: format!("{prefix}{}", field.name), ..field }).collect()
+}
+
 impl<K: Stored + Ord + Hash, V: Stored> State for KeyedState<K, V> {
     fn layout(&self) -> Fields {
-        // A key column may have the name of a value column, and the fields of a layout may not.
-        let prefixed = |prefix: &str, fields: Vec<Field>| {
-            fields
-                .into_iter()
-                .map(|field| Field { name: format!("{prefix}_{}", field.name), ..field })
-                .collect()
-        };
         Fields {
-            key: prefixed("key", K::fields(&self.key_shape)),
-            value: prefixed("value", V::fields(&self.value_shape)),
+            version: V::VERSION,
+            key: prefixed(KEY, K::fields(&self.key_shape)),
+            value: prefixed(VALUE, V::fields(&self.value_shape)),
         }
+    }
+
+    fn migrate(&mut self, stored: &Fields) -> Result<(), Error> {
+        let own = self.layout();
+        let is_ours = |field: &Field| field.name.starts_with(VALUE);
+        let value: Option<Vec<Field>> =
+            (stored.key == own.key && stored.value.iter().all(is_ours)).then(|| {
+                stored
+                    .value
+                    .iter()
+                    .map(|field| Field { name: field.name[VALUE.len()..].into(), ..field.clone() })
+                    .collect()
+            });
+        let read = value.and_then(|value| {
+            let read = V::read_stored(&self.value_shape, stored.version, &value)?;
+            Some((value, read))
+        });
+        self.stored = Some(read.ok_or_else(|| cannot_migrate(stored, &own))?);
+        Ok(())
     }
 
     fn changes(&mut self) -> Result<Delta, Error> {
@@ -181,7 +226,10 @@ impl<K: Stored + Ord + Hash, V: Stored> State for KeyedState<K, V> {
     fn restore(&mut self, upserts: &Batch) -> Result<(), Error> {
         let key_fields = K::fields(&self.key_shape);
         let mut fields = key_fields.clone();
-        fields.extend(V::fields(&self.value_shape));
+        fields.extend(match &self.stored {
+            Some((fields, _)) => fields.clone(),
+            None => V::fields(&self.value_shape),
+        });
         if fields.len() != upserts.columns.len() {
             return Err(Error::Data("stored state has other columns than the plugin's".into()));
         }
@@ -194,7 +242,11 @@ impl<K: Stored + Ord + Hash, V: Stored> State for KeyedState<K, V> {
             let values =
                 values.ok_or_else(|| Error::Data("stored state has columns of other types".into()))?;
             let (key, value) = values.split_at(key_fields.len());
-            self.entries.insert(K::read(&self.key_shape, key)?, V::read(&self.value_shape, value)?);
+            let key = K::read(&self.key_shape, key)?;
+            match &self.stored {
+                Some((_, read)) => self.insert(key, read(value)?),
+                None => _ = self.entries.insert(key, V::read(&self.value_shape, value)?),
+            }
         }
         Ok(())
     }
@@ -202,8 +254,71 @@ impl<K: Stored + Ord + Hash, V: Stored> State for KeyedState<K, V> {
 
 #[cfg(test)]
 mod tests {
-    use super::KeyedState;
-    use crate::State;
+    use super::{KeyedState, ReadStored, Stored};
+    use crate::{Error, Field, Kind, Scalar, State, field};
+
+    /// What was a bare count has a sum beside it since version 2.
+    #[derive(Debug, Clone, PartialEq)]
+    struct Mean {
+        count: i64,
+        sum: f64,
+    }
+
+    impl Stored for Mean {
+        type Shape = ();
+        const VERSION: u32 = 2;
+
+        fn fields(_: &()) -> Vec<Field> {
+            vec![field("count", Kind::Int64), field("sum", Kind::Float64)]
+        }
+
+        fn write(&self, _: &()) -> Result<Vec<Scalar>, Error> {
+            Ok(vec![Scalar::Int(self.count), Scalar::Float(self.sum)])
+        }
+
+        fn read(_: &(), values: &[Scalar]) -> Result<Mean, Error> {
+            match values {
+                [Scalar::Int(count), Scalar::Float(sum)] => Ok(Mean { count: *count, sum: *sum }),
+                _ => Err(Error::Data("no mean".into())),
+            }
+        }
+
+        fn read_stored(_: &(), version: u32, fields: &[Field]) -> Option<ReadStored<Mean>> {
+            (version == 1 && fields[0].name == "int").then(|| -> ReadStored<Mean> {
+                Box::new(|values| match values {
+                    [Scalar::Int(count)] => Ok(Mean { count: *count, sum: 0.0 }),
+                    _ => Err(Error::Data("no count".into())),
+                })
+            })
+        }
+    }
+
+    #[test]
+    fn what_another_version_stored_is_taken_over_and_told_as_changed() {
+        let mut before = state();
+        before.insert("a".into(), 3);
+        let stored = before.changes().unwrap().upserts.unwrap();
+        let mut after: KeyedState<String, Mean> = KeyedState::new((), ());
+        after.migrate(&before.layout()).unwrap();
+        after.restore(&stored).unwrap();
+        assert_eq!(after.get("a"), Some(&Mean { count: 3, sum: 0.0 }));
+        let told = after.changes().unwrap().upserts.unwrap();
+        let mut again: KeyedState<String, Mean> = KeyedState::new((), ());
+        again.restore(&told).unwrap();
+        assert_eq!(again.get("a"), after.get("a"));
+    }
+
+    #[test]
+    fn what_nobody_knows_to_read_is_refused() {
+        let mut state: KeyedState<String, Mean> = KeyedState::new((), ());
+        let mut other = state.layout();
+        other.version = 7;
+        assert!(state.migrate(&other).is_err());
+        let before: KeyedState<i64, i64> = KeyedState::new((), ());
+        assert!(state.migrate(&before.layout()).is_err(), "keys are what they were");
+        let mut plain = self::state();
+        assert!(plain.migrate(&state.layout()).is_err());
+    }
 
     fn state() -> KeyedState<String, i64> {
         KeyedState::new((), ())

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 const VERSIONS: &[(&str, &str)] = &[
     ("0.1.0", "7d9e72914da7eac7efbb3df9af5c2548407b04e238fc0f976c1c4d497e6e07f2"),
     ("0.2.0", "1d05ffa2b6b68656b5b3036aa16495989f5e8ebc7dd993a7f28aecc0e49a70ba"),
+    ("0.3.0", "c844c9e6a4e8073775a552c81c2839bfc0887cb098f48306d91ad1d9bb829a88"),
 ];
 
 #[test]

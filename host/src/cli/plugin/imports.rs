@@ -27,8 +27,8 @@ mod tests {
     #[test]
     fn imports_are_told_apart() {
         for (interface, says) in [
-            ("sluicebox:plugin/types@0.2.0", "no functions"),
-            ("sluicebox:plugin/log@0.2.0", "log"),
+            ("sluicebox:plugin/types@0.3.0", "no functions"),
+            ("sluicebox:plugin/log@0.3.0", "log"),
             ("wasi:cli/stderr@0.2.6", "log"),
             ("wasi:cli/environment@0.2.6", "no variables"),
             ("wasi:clocks/wall-clock@0.2.6", "stands still"),

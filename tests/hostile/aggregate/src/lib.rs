@@ -122,11 +122,18 @@ impl State for Hostile {
     fn layout() -> Result<Fields, Error> {
         with_memory(|memory| {
             Ok(match memory.behaviour.as_str() {
-                "layout-without-key" => Fields { key: vec![], value: vec![int64("count")] },
-                "layout-overlaps" => Fields { key: vec![int64("id")], value: vec![int64("id")] },
+                "layout-without-key" => Fields { version: 1, key: vec![], value: vec![int64("count")] },
+                "layout-overlaps" => Fields { version: 1, key: vec![int64("id")], value: vec![int64("id")] },
                 "layout-traps" => unreachable!(),
-                _ => Fields { key: vec![int64("id")], value: vec![int64("count")] },
+                _ => Fields { version: 1, key: vec![int64("id")], value: vec![int64("count")] },
             })
+        })
+    }
+
+    fn migrate(_: Fields) -> Result<(), Error> {
+        with_memory(|memory| match memory.behaviour.as_str() {
+            "migrate-traps" => unreachable!(),
+            _ => Err(Error::Data("not my version".into())),
         })
     }
 

@@ -19,7 +19,7 @@ wit_bindgen::generate!({
         package hostile:wasi;
 
         world probe {
-            include sluicebox:plugin/records-plugin@0.2.0;
+            include sluicebox:plugin/records-plugin@0.3.0;
             import wasi:cli/environment@0.2.3;
             import wasi:cli/exit@0.2.3;
             import wasi:cli/stdin@0.2.3;
