@@ -2,10 +2,13 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
+use serde::{Deserialize, Serialize};
 
 /// The columns of a step's state. A key is unique; its values are replaced as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateLayout {
+    /// Of the columns and of what they mean, as the plugin counts.
+    pub version: u32,
     pub key: SchemaRef,
     pub value: SchemaRef,
 }
@@ -15,6 +18,23 @@ impl StateLayout {
     pub fn row(&self) -> SchemaRef {
         Schema::new(self.key.fields().iter().chain(self.value.fields()).cloned().collect::<Vec<_>>()).into()
     }
+}
+
+impl std::fmt::Display for StateLayout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let row = self.row();
+        let columns = row.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type()));
+        write!(f, "version {} ({})", self.version, columns.collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// What a step hands over of its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StateKind {
+    /// The whole state: what came before it is not needed any more.
+    Base,
+    Changes,
 }
 
 /// The keys that changed since the last time. Deletes happen before upserts.

@@ -63,7 +63,8 @@ fn in_batches(plugin: &Arc<Plugin>, config: &Value, stream: &RecordBatch, size: 
     for start in (0..stream.num_rows()).step_by(size) {
         let mut step = open(plugin, config, &stream.schema());
         if let Some(state) = &state {
-            step.restore(state).unwrap();
+            let layout = step.state_layout().unwrap().clone();
+            step.restore(&layout, state).unwrap();
         }
         let end = stream.num_rows().min(start + size);
         let watermark = if end == stream.num_rows() { i64::MAX } else { watermarks.value(end) };
@@ -71,7 +72,8 @@ fn in_batches(plugin: &Arc<Plugin>, config: &Value, stream: &RecordBatch, size: 
         assert!(outcome.rejected.is_none() && outcome.failed.is_none());
         out.push(outcome.rows.into_batch());
         let layout = step.state_layout().unwrap().clone();
-        state = Some(compact(&layout, state, step.changes().unwrap()).unwrap());
+        let changes = step.changes().unwrap().map(|(_, changes)| changes);
+        state = Some(compact(&layout, state, changes).unwrap());
     }
     assert_eq!(state.unwrap().num_rows(), 0, "what came out leaves nothing behind");
     concat_batches(&out[0].schema(), &out).unwrap()

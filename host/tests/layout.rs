@@ -16,7 +16,7 @@ const MAY_NAME: [(&str, &[&str]); 20] = [
     ("schema", &[]),
     ("config", &[]),
     ("decode", &["batch", "json", "progress", "schema"]),
-    ("ledger", &["clock", "progress", "schema"]),
+    ("ledger", &["changes", "clock", "progress", "schema"]),
     ("plugin", &["changes", "json", "progress"]),
     ("sink", &["crash", "ledger", "progress", "schema", "storage"]),
     ("source", &["batch", "progress"]),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::changes::StateKind;
 use crate::progress::{Accounting, OffsetRange, TopicPartition};
 use crate::schema::RecordSchema;
 
@@ -160,14 +161,6 @@ pub struct StateSegment {
     pub length: u64,
     /// SHA-256 (hex) of the range's bytes.
     pub sha256: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StateKind {
-    /// The whole state: what came before it is not needed any more.
-    Base,
-    Changes,
 }
 
 /// What an epoch gives one sink.

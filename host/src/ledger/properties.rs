@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::entry::{Body, Configure, Entry, Epoch, FORMAT, Genesis, StateKind, Sweep, Writer};
+use super::entry::{Body, Configure, Entry, Epoch, FORMAT, Genesis, Sweep, Writer};
 use super::tests::{configuration, epoch, segment, task};
 use super::{LedgerState, Verdict};
+use crate::changes::StateKind;
 use crate::schema::RecordSchema;
 
 /// What somebody tries to enter; most of it fits the state at that moment, some does not.

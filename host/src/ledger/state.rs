@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::entry::{
-    Body, Configuration, Entry, EntryNumber, Epoch, SinkRecord, StateKind, StateSegment, TaskEntry, Writer,
+    Body, Configuration, Entry, EntryNumber, Epoch, SinkRecord, StateSegment, TaskEntry, Writer,
 };
 use super::epochs::EpochSet;
 use super::judge::Verdict;
+use crate::changes::StateKind;
 use crate::progress::TopicPartition;
 use crate::schema::RecordSchema;
 

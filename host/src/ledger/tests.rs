@@ -10,13 +10,14 @@ use uuid::Uuid;
 
 use super::bucket::BucketEntries;
 use super::entry::{
-    Body, Configuration, Configure, EntryNumber, Epoch, PluginReference, SinkRecord, StateKind, StateSegment,
+    Body, Configuration, Configure, EntryNumber, Epoch, PluginReference, SinkRecord, StateSegment,
     TableVersion, TaskEntry, Writer,
 };
 use super::local::LocalEntries;
 use super::store::{EntryStore, Put};
 use super::sweep::{FoundFile, Holds, plan_sweep, writer_of};
 use super::{Appended, Ledger, LedgerError, LedgerSettings, Opening, Proposal, Verdict};
+use crate::changes::StateKind;
 use crate::clock::{Clock, SystemClock};
 use crate::progress::{Accounting, OffsetRange, TopicPartition};
 

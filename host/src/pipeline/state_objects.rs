@@ -7,9 +7,9 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
 use super::task::{StepChanges, StoredLink, StoredState, TaskCut};
-use crate::changes::StateChanges;
+use crate::changes::{StateChanges, StateKind};
 use crate::ledger::LedgerState;
-use crate::ledger::entry::{StateKind, StateSegment, Writer};
+use crate::ledger::entry::{StateSegment, Writer};
 use crate::state;
 
 /// Where state objects lie in the state location.
@@ -60,12 +60,13 @@ impl StateObjects {
             let chain = known.tasks.get(&task.partition).map_or(&[][..], |task| task.state.as_slice());
             let mut own = Vec::with_capacity(task.state.len());
             for step in task.state.drain(..) {
-                let (kind, changes) = self.base_or_changes(chain, step).await?;
-                let segment = state::encode(&changes.changes).map_err(|error| encoding(&changes, &error))?;
+                let changes = self.base_or_changes(chain, step).await?;
+                let segment = state::encode(&changes.layout, &changes.changes)
+                    .map_err(|error| encoding(&changes, &error))?;
                 own.push(StateSegment {
+                    kind: changes.kind,
                     layer: changes.layer,
                     step: changes.step,
-                    kind,
                     object: object.clone(),
                     offset: bytes.len() as u64,
                     length: segment.bytes.len() as u64,
@@ -109,22 +110,19 @@ impl StateObjects {
         &self,
         chain: &[StateSegment],
         step: StepChanges,
-    ) -> Result<(StateKind, StepChanges), StateError> {
+    ) -> Result<StepChanges, StateError> {
         let links: Vec<StateSegment> =
             chain.iter().filter(|link| link.layer == step.layer && link.step == step.step).cloned().collect();
-        if links.len() < LONGEST_CHAIN {
-            return Ok((StateKind::Changes, step));
+        if step.kind == StateKind::Base || links.len() < LONGEST_CHAIN {
+            return Ok(step);
         }
-        let mut changes = Vec::with_capacity(links.len() + 1);
-        for state in self.restore(&links).await? {
-            for link in &state.links {
-                changes.push(link.decode(&step.layout).map_err(|error| encoding(&step, &error))?);
-            }
-        }
-        changes.push(step.changes.clone());
-        let base = state::compact(&step.layout, None, changes).map_err(|error| encoding(&step, &error))?;
+        let stored = self.restore(&links).await?.pop();
+        let base = stored.map(|stored| stored.fold()).transpose().map_err(|error| encoding(&step, &error))?;
+        let base = base.flatten().map(|(_, rows)| rows);
+        let base = state::compact(&step.layout, base, [step.changes.clone()])
+            .map_err(|error| encoding(&step, &error))?;
         let changes = StateChanges { upserts: Some(base), deletes: None };
-        Ok((StateKind::Base, StepChanges { changes, ..step }))
+        Ok(StepChanges { kind: StateKind::Base, changes, ..step })
     }
 
     async fn read(&self, segment: &StateSegment) -> Result<StoredLink, StateError> {

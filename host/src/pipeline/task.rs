@@ -13,7 +13,7 @@ use super::side_rows;
 use super::suspect::Suspect;
 use super::tree::{DEAD_LETTERS, LayerTree, OpenLayer, decoded_schema};
 use crate::batch::RawBatch;
-use crate::changes::{StateChanges, StateLayout};
+use crate::changes::{StateChanges, StateKind, StateLayout};
 use crate::decode::columns::host_columns;
 use crate::decode::{Decoded, DecodedRows, Decoder};
 use crate::plugin::{Metric, PluginError, Recycling, Step, StepError};
@@ -46,9 +46,10 @@ pub struct StoredLink {
     pub sha256: String,
 }
 
-impl StoredLink {
-    pub fn decode(&self, layout: &StateLayout) -> Result<StateChanges, StateError> {
-        state::decode(&self.bytes, &self.sha256, layout)
+impl StoredState {
+    /// The whole state and its layout; `None` without links.
+    pub fn fold(&self) -> Result<Option<(StateLayout, RecordBatch)>, StateError> {
+        state::fold(self.links.iter().map(|link| (&*link.bytes, &*link.sha256)))
     }
 }
 
@@ -92,6 +93,7 @@ pub struct TaskCut {
 pub struct StepChanges {
     pub layer: String,
     pub step: String,
+    pub kind: StateKind,
     pub layout: StateLayout,
     pub changes: StateChanges,
 }
@@ -149,7 +151,7 @@ impl Task {
                     },
                 );
             if let Some((_, step)) = step {
-                restore(step, &state.links).map_err(|what| {
+                restore(step, state).map_err(|what| {
                     let (layer, step) = (state.layer.clone(), state.step.clone());
                     failed(TaskFault::Restore { layer, step, what })
                 })?;
@@ -249,9 +251,9 @@ impl Task {
                     range: self.range,
                     fault: Box::new(error.into()),
                 })?;
-                if let Some((layout, changes)) = step.state_layout().cloned().zip(changes) {
+                if let Some((layout, (kind, changes))) = step.state_layout().cloned().zip(changes) {
                     let (layer, step) = (spec.name.clone(), step_spec.name.clone());
-                    state.push(StepChanges { layer, step, layout, changes });
+                    state.push(StepChanges { layer, step, kind, layout, changes });
                 }
                 for (name, metric) in step.take_metrics() {
                     let (layer, step) = (&spec.name, &step_spec.name);
@@ -325,15 +327,12 @@ impl Task {
     }
 }
 
-fn restore(step: &mut Step, links: &[StoredLink]) -> Result<(), String> {
-    let Some(layout) = step.state_layout().cloned() else {
+fn restore(step: &mut Step, stored: &StoredState) -> Result<(), String> {
+    if step.state_layout().is_none() {
         return Err("the plugin keeps no state any more".to_owned());
-    };
-    let changes = links
-        .iter()
-        .map(|link| link.decode(&layout))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| error.to_string())?;
-    let rows = state::compact(&layout, None, changes).map_err(|error| error.to_string())?;
-    step.restore(&rows).map_err(|error| error.to_string())
+    }
+    match stored.fold().map_err(|error| error.to_string())? {
+        Some((layout, rows)) => step.restore(&layout, &rows).map_err(|error| error.to_string()),
+        None => Ok(()),
+    }
 }

@@ -157,9 +157,14 @@ impl Instance {
         }
     }
 
-    pub fn state_layout(&mut self, cpu: Duration) -> Result<state::Fields, Fault> {
+    pub fn state_layout(&mut self, cpu: Duration) -> Result<state::FieldsResult, Fault> {
         let state = self.state()?;
         self.call(cpu, |store| state.call_layout(store))
+    }
+
+    pub fn state_migrate(&mut self, cpu: Duration, stored: state::FieldsParam<'_>) -> Result<(), Fault> {
+        let state = self.state()?;
+        self.call(cpu, |store| state.call_migrate(store, stored))
     }
 
     pub fn state_changes(&mut self, cpu: Duration) -> Result<state::Delta, Fault> {

@@ -60,6 +60,8 @@ pub struct Step {
     taken_metrics: Metrics,
     /// A stateful instance was lost, and nobody has restored it.
     pub(super) is_broken: bool,
+    /// The state was stored in another layout, and not handed over in its own yet.
+    pub(super) is_migrated: bool,
 }
 
 /// What became of a batch.
@@ -101,6 +103,7 @@ impl Step {
             metrics: Metrics::new(),
             taken_metrics: Metrics::new(),
             is_broken: false,
+            is_migrated: false,
         })
     }
 

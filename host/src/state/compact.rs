@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 
 use crate::changes::{StateChanges, StateLayout};
 
 use super::StateError;
-use super::segment::check_layout;
+use super::segment::decode;
 
 /// Folds `changes`, in their order, into `base`: for each key the last row that was not deleted later. Within
 /// one change deletes happen first. The result is sorted by key, so the same state is always the same rows.
@@ -35,6 +35,26 @@ pub fn compact(
     fold.finish()
 }
 
+/// The base that segments come to, in their order, and its layout; `None` without any. Each is given by its bytes and its
+/// SHA-256.
+pub fn fold<'a>(
+    segments: impl IntoIterator<Item = (&'a [u8], &'a str)>,
+) -> Result<Option<(StateLayout, RecordBatch)>, StateError> {
+    let mut layout: Option<StateLayout> = None;
+    let mut changes = Vec::new();
+    for (bytes, sha256) in segments {
+        let (found, change) = decode(bytes, sha256)?;
+        let expected = layout.get_or_insert_with(|| found.clone());
+        if *expected != found {
+            return Err(StateError::Layout { expected: expected.to_string(), found: found.to_string() });
+        }
+        changes.push(change);
+    }
+    let Some(layout) = layout else { return Ok(None) };
+    let base = compact(&layout, None, changes)?;
+    Ok(Some((layout, base)))
+}
+
 struct Fold<'a> {
     layout: &'a StateLayout,
     row_schema: &'a SchemaRef,
@@ -52,7 +72,7 @@ impl<'a> Fold<'a> {
     }
 
     fn upsert(&mut self, batch: RecordBatch) -> Result<(), StateError> {
-        check_layout(self.row_schema, batch.schema_ref())?;
+        check_columns(self.row_schema, batch.schema_ref())?;
         let keys = &batch.columns()[..self.layout.key.fields().len()];
         let keys = self.converter.convert_columns(keys)?;
         let index = self.batches.len();
@@ -62,7 +82,7 @@ impl<'a> Fold<'a> {
     }
 
     fn delete(&mut self, batch: &RecordBatch) -> Result<(), StateError> {
-        check_layout(&self.layout.key, batch.schema_ref())?;
+        check_columns(&self.layout.key, batch.schema_ref())?;
         for key in &self.converter.convert_columns(batch.columns())? {
             self.rows.remove(&key.owned());
         }
@@ -78,20 +98,32 @@ impl<'a> Fold<'a> {
     }
 }
 
+fn check_columns(expected: &Schema, found: &Schema) -> Result<(), StateError> {
+    if expected.fields() == found.fields() {
+        return Ok(());
+    }
+    Err(StateError::Layout {
+        expected: format!("{:?}", expected.fields()),
+        found: format!("{:?}", found.fields()),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use arrow::array::{Array, AsArray, Int64Array, StringArray};
-    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+    use arrow::datatypes::{DataType, Field, Int64Type};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::state::encode;
 
     type Key = (Option<String>, i64);
 
     fn layout() -> StateLayout {
         StateLayout {
+            version: 1,
             key: Schema::new(vec![
                 Field::new("name", DataType::Utf8, true),
                 Field::new("number", DataType::Int64, false),
@@ -163,5 +195,17 @@ mod tests {
         let other = RecordBatch::new_empty(layout().key);
         let refused = compact(&layout(), Some(other), []).unwrap_err();
         assert!(matches!(refused, StateError::Layout { .. }), "{refused}");
+    }
+
+    #[test]
+    fn segments_of_two_layouts_are_not_mixed() {
+        let rows = StateChanges { upserts: Some(upserts(&[((None, 1), Some(1))])), deletes: None };
+        let first = encode(&layout(), &rows).unwrap();
+        let other = encode(&StateLayout { version: 2, ..layout() }, &rows).unwrap();
+        let segments = [&first, &first, &other].map(|segment| (&*segment.bytes, &*segment.sha256));
+        let (found, base) = fold(segments[..2].iter().copied()).unwrap().unwrap();
+        assert_eq!((found, base.num_rows()), (layout(), 1));
+        assert!(matches!(fold(segments), Err(StateError::Layout { .. })));
+        assert!(fold([]).unwrap().is_none());
     }
 }

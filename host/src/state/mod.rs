@@ -5,7 +5,7 @@
 mod compact;
 mod segment;
 
-pub use compact::compact;
+pub use compact::{compact, fold};
 pub use segment::{Segment, decode, encode};
 
 /// Why kept state cannot be used.
@@ -16,10 +16,7 @@ pub enum StateError {
          restore it from a backup, or start the pipeline anew"
     )]
     Digest { expected: String, found: String },
-    #[error(
-        "kept state has the columns ({found}), the plugin now states ({expected}): go back to the plugin's version \
-         before, or start the step with an empty state"
-    )]
+    #[error("kept state is laid out in two ways, {expected} and {found}")]
     Layout { expected: String, found: String },
     #[error("a state segment cannot be read: {0}")]
     Malformed(String),

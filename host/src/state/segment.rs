@@ -1,8 +1,12 @@
 //! One step's changes as bytes: the length of the upserts' Arrow IPC stream (8 bytes, little endian), that
-//! stream, and the deletes' stream. An absent batch is an empty stream of bytes.
+//! stream, and the deletes' stream. The first is there without rows too, since its schema tells the layout; absent
+//! deletes are an empty stream of bytes.
 //!
 //! Arrow's IPC reader panics on malformed input. It only ever gets bytes that this module wrote: the digest
 //! is checked first.
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -15,6 +19,10 @@ use crate::changes::{StateChanges, StateLayout};
 
 use super::StateError;
 
+/// Metadata of the upserts' schema.
+const VERSION: &str = "sluicebox.state_version";
+const KEY_COLUMNS: &str = "sluicebox.key_columns";
+
 /// Changes as bytes, with the digest that guards them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
@@ -24,9 +32,17 @@ pub struct Segment {
 }
 
 /// `changes` as a segment. A base is a segment of upserts alone.
-pub fn encode(changes: &StateChanges) -> Result<Segment, StateError> {
-    let upserts = write(changes.upserts.as_ref())?;
-    let deletes = write(changes.deletes.as_ref())?;
+pub fn encode(layout: &StateLayout, changes: &StateChanges) -> Result<Segment, StateError> {
+    let metadata = HashMap::from([
+        (VERSION.to_owned(), layout.version.to_string()),
+        (KEY_COLUMNS.to_owned(), layout.key.fields().len().to_string()),
+    ]);
+    let row = Schema::new_with_metadata(layout.row().fields().clone(), metadata);
+    let upserts = write(&row, changes.upserts.as_ref())?;
+    let deletes = match &changes.deletes {
+        Some(deletes) => write(&layout.key, Some(deletes))?,
+        None => Vec::new(),
+    };
     let mut bytes = (upserts.len() as u64).to_le_bytes().to_vec();
     bytes.extend(upserts);
     bytes.extend(deletes);
@@ -34,50 +50,57 @@ pub fn encode(changes: &StateChanges) -> Result<Segment, StateError> {
     Ok(Segment { bytes, sha256 })
 }
 
-/// The changes that [`encode`] wrote. `sha256` is what the ledger entry carries.
-pub fn decode(bytes: &[u8], sha256: &str, layout: &StateLayout) -> Result<StateChanges, StateError> {
+/// The changes that [`encode`] wrote, and their layout. `sha256` is what the ledger entry carries.
+pub fn decode(bytes: &[u8], sha256: &str) -> Result<(StateLayout, StateChanges), StateError> {
     let found = digest(bytes);
     if found != sha256 {
         return Err(StateError::Digest { expected: sha256.to_owned(), found });
     }
-    let malformed = || StateError::Malformed("it is shorter than it says".to_owned());
-    let (length, streams) = bytes.split_first_chunk::<8>().ok_or_else(malformed)?;
-    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| malformed())?;
-    let (upserts, deletes) = streams.split_at_checked(length).ok_or_else(malformed)?;
-    Ok(StateChanges { upserts: read(upserts, &layout.row())?, deletes: read(deletes, &layout.key)? })
+    let malformed = |what: &str| StateError::Malformed(what.to_owned());
+    let is_short = || malformed("it is shorter than it says");
+    let (length, streams) = bytes.split_first_chunk::<8>().ok_or_else(is_short)?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| is_short())?;
+    let (upserts, deletes) = streams.split_at_checked(length).ok_or_else(is_short)?;
+    if upserts.is_empty() {
+        return Err(malformed("it does not say how it is laid out"));
+    }
+    let (row, upserts) = read(upserts)?;
+    let layout = layout(&row).ok_or_else(|| malformed("it does not say how it is laid out"))?;
+    let deletes = match deletes.is_empty() {
+        true => Vec::new(),
+        false => read(deletes)?.1,
+    };
+    let changes =
+        StateChanges { upserts: joined(&layout.row(), &upserts)?, deletes: joined(&layout.key, &deletes)? };
+    Ok((layout, changes))
 }
 
 fn digest(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 
-fn write(batch: Option<&RecordBatch>) -> Result<Vec<u8>, StateError> {
-    let Some(batch) = batch else { return Ok(Vec::new()) };
-    let mut writer = StreamWriter::try_new(Vec::new(), batch.schema_ref())?;
-    writer.write(batch)?;
+fn write(schema: &Schema, batch: Option<&RecordBatch>) -> Result<Vec<u8>, StateError> {
+    let mut writer = StreamWriter::try_new(Vec::new(), schema)?;
+    if let Some(batch) = batch {
+        writer.write(batch)?;
+    }
     Ok(writer.into_inner()?)
 }
 
-fn read(stream: &[u8], expected: &SchemaRef) -> Result<Option<RecordBatch>, StateError> {
-    if stream.is_empty() {
-        return Ok(None);
-    }
+fn read(stream: &[u8]) -> Result<(SchemaRef, Vec<RecordBatch>), StateError> {
     let reader = StreamReader::try_new(stream, None)?;
-    check_layout(expected, reader.schema().as_ref())?;
-    let batches = reader.collect::<Result<Vec<_>, _>>()?;
-    Ok(Some(concat_batches(expected, &batches)?))
+    Ok((reader.schema(), reader.collect::<Result<_, _>>()?))
 }
 
-/// Whether kept columns are those that the plugin states.
-pub(super) fn check_layout(expected: &Schema, found: &Schema) -> Result<(), StateError> {
-    if expected.fields() == found.fields() {
-        return Ok(());
-    }
-    let told = |schema: &Schema| {
-        let columns = schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type()));
-        columns.collect::<Vec<_>>().join(", ")
-    };
-    Err(StateError::Layout { expected: told(expected), found: told(found) })
+fn joined(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Option<RecordBatch>, StateError> {
+    Ok(if batches.is_empty() { None } else { Some(concat_batches(schema, batches)?) })
+}
+
+fn layout(row: &Schema) -> Option<StateLayout> {
+    let version = row.metadata().get(VERSION)?.parse().ok()?;
+    let (key, value) = row.fields().split_at_checked(row.metadata().get(KEY_COLUMNS)?.parse().ok()?)?;
+    let schema = |fields: &[_]| Arc::new(Schema::new(fields.to_vec()));
+    Some(StateLayout { version, key: schema(key), value: schema(value) })
 }
 
 #[cfg(test)]
@@ -89,15 +112,16 @@ mod tests {
 
     use super::*;
 
-    fn layout(value: DataType) -> StateLayout {
+    fn layout() -> StateLayout {
         StateLayout {
+            version: 3,
             key: Schema::new(vec![Field::new("k", DataType::Utf8, true)]).into(),
-            value: Schema::new(vec![Field::new("v", value, false)]).into(),
+            value: Schema::new(vec![Field::new("v", DataType::Int64, false)]).into(),
         }
     }
 
     fn changes() -> StateChanges {
-        let layout = layout(DataType::Int64);
+        let layout = layout();
         let keys: StringArray = [Some("a"), None, Some("c")].into_iter().collect();
         let values = Int64Array::from(vec![1, 2, 3]);
         let upserts = RecordBatch::try_new(layout.row(), vec![Arc::new(keys), Arc::new(values)]).unwrap();
@@ -116,31 +140,21 @@ mod tests {
             StateChanges { upserts: None, deletes: all.deletes.clone() },
             all,
         ] {
-            let segment = encode(&changes).unwrap();
-            assert_eq!(decode(&segment.bytes, &segment.sha256, &layout(DataType::Int64)).unwrap(), changes);
+            let segment = encode(&layout(), &changes).unwrap();
+            assert_eq!(decode(&segment.bytes, &segment.sha256).unwrap(), (layout(), changes));
         }
     }
 
     #[test]
     fn any_other_byte_is_refused_before_it_is_read() {
-        let segment = encode(&changes()).unwrap();
+        let segment = encode(&layout(), &changes()).unwrap();
         for index in (0..segment.bytes.len()).step_by(7) {
             let mut bytes = segment.bytes.clone();
             bytes[index] ^= 0x80;
-            let refused = decode(&bytes, &segment.sha256, &layout(DataType::Int64));
+            let refused = decode(&bytes, &segment.sha256);
             assert!(matches!(refused, Err(StateError::Digest { .. })));
         }
         let short = 7u64.to_le_bytes();
-        assert!(matches!(
-            decode(&short, &digest(&short), &layout(DataType::Int64)),
-            Err(StateError::Malformed(_))
-        ));
-    }
-
-    #[test]
-    fn another_layout_is_told() {
-        let segment = encode(&changes()).unwrap();
-        let refused = decode(&segment.bytes, &segment.sha256, &layout(DataType::Float64)).unwrap_err();
-        assert!(refused.to_string().contains("v Int64"), "{refused}");
+        assert!(matches!(decode(&short, &digest(&short)), Err(StateError::Malformed(_))));
     }
 }

@@ -3,7 +3,7 @@
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use serde_json::json;
-use sluicebox::changes::StateChanges;
+use sluicebox::changes::{StateChanges, StateKind, StateLayout};
 use sluicebox::plugin::{Rows, Step, StepError};
 use sluicebox::state::compact;
 
@@ -15,6 +15,12 @@ fn counts(step: &mut Step, rows: Rows) -> Vec<i64> {
     batch.column_by_name("count").unwrap().as_primitive::<Int64Type>().values().to_vec()
 }
 
+fn changes(step: &mut Step) -> StateChanges {
+    let (kind, changes) = step.changes().unwrap().unwrap();
+    assert_eq!(kind, StateKind::Changes);
+    changes
+}
+
 #[test]
 fn state_survives_a_fresh_instance() {
     let mut step = open(aggregate(), "well").unwrap();
@@ -22,15 +28,15 @@ fn state_survives_a_fresh_instance() {
     assert_eq!(step.changes().unwrap(), None);
     let outcome = step.run(rows(10_000), None).unwrap();
     assert_eq!((outcome.counts.consumed, outcome.counts.made, outcome.rows.num_rows()), (10_000, 0, 0));
-    let first = step.changes().unwrap().unwrap();
+    let first = changes(&mut step);
     step.run(rows(2), None).unwrap();
-    let second = step.changes().unwrap().unwrap();
+    let second = changes(&mut step);
     assert_eq!(second.upserts.as_ref().unwrap().num_rows(), 2, "only what changed");
     assert_eq!(step.changes().unwrap(), None);
 
     let base = compact(&layout, None, [first, second]).unwrap();
     let mut step = open(aggregate(), "well").unwrap();
-    step.restore(&base).unwrap();
+    step.restore(&layout, &base).unwrap();
     assert_eq!(step.changes().unwrap(), None, "restored rows are no changes");
     let counts = counts(&mut step, rows(1));
     assert_eq!((counts.len(), &counts[..3]), (10_000, &[3, 2, 1][..]));
@@ -57,7 +63,8 @@ fn a_broken_step_gives_nothing_until_it_is_restored() {
     for (behaviour, says) in [("traps-on-id", "trapped"), ("data-error-on-id", "that id")] {
         let mut step = open_on_id(aggregate(), behaviour, 7);
         step.run(rows(5), None).unwrap();
-        let Some(StateChanges { upserts: Some(kept), .. }) = step.changes().unwrap() else { panic!() };
+        let layout = step.state_layout().unwrap().clone();
+        let kept = changes(&mut step).upserts.unwrap();
         let broken = step.run(rows(9), None).unwrap_err();
         assert!(matches!(&broken, StepError::Broken { .. }), "{broken}");
         let told = broken.to_string();
@@ -67,7 +74,7 @@ fn a_broken_step_gives_nothing_until_it_is_restored() {
         assert!(matches!(step.run(rows(1), None), Err(StepError::Refused { .. })));
         assert!(matches!(step.changes(), Err(StepError::Refused { .. })));
         let mut next = open_on_id(aggregate(), behaviour, 7);
-        next.restore(&kept).unwrap();
+        next.restore(&layout, &kept).unwrap();
         assert_eq!(counts(&mut next, rows(7)), [2, 2, 2, 2, 2, 1, 1]);
     }
 }
@@ -95,12 +102,21 @@ fn unsound_state_is_refused() {
 fn state_that_does_not_fit_is_refused() {
     let mut step = open(aggregate(), "restore-fails").unwrap();
     let layout = step.state_layout().unwrap().clone();
-    let refused = step.restore(&batch(1)).unwrap_err().to_string();
-    assert!(refused.contains("not laid out as"), "{refused}");
+    let refused = step.restore(&layout, &batch(1)).unwrap_err().to_string();
+    assert!(refused.contains("not of the layout"), "{refused}");
     step.run(rows(3), None).unwrap();
-    let base = compact(&layout, None, step.changes().unwrap()).unwrap();
+    let base = compact(&layout, None, [changes(&mut step)]).unwrap();
     let mut step = open(aggregate(), "restore-fails").unwrap();
-    let refused = step.restore(&base).unwrap_err().to_string();
+    let refused = step.restore(&layout, &base).unwrap_err().to_string();
     assert!(refused.contains("not my state"), "{refused}");
+    for (behaviour, says) in [("well", "not my version"), ("migrate-traps", "trapped")] {
+        let mut step = open(aggregate(), behaviour).unwrap();
+        let other = StateLayout { version: 7, ..layout.clone() };
+        let refused = step.restore(&other, &base).unwrap_err().to_string();
+        for part in ["of version 7 (id Int64, count Int64), cannot be migrated", says] {
+            assert!(refused.contains(part), "{refused} does not say {part}");
+        }
+        assert!(matches!(step.run(rows(1), None), Err(StepError::Refused { .. })));
+    }
     assert!(Step::open(aggregate(), settings(json!({})), &schema()).is_ok());
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sluicebox::ledger::entry::{Body, Entry, EntryNumber, Epoch, StateKind};
+use sluicebox::changes::StateKind;
+use sluicebox::ledger::entry::{Body, Entry, EntryNumber, Epoch};
 use sluicebox::ledger::{LedgerState, Verdict};
 
 use crate::world::World;

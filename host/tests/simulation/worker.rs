@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sluicebox::changes::StateKind;
 use sluicebox::clock::{Clock, Pauses};
 use sluicebox::ledger::entry::{
     Body, Configuration, Configure, DataFile, Entry, EntryNumber, Epoch, PluginReference, SinkEntry,
-    SinkRecord, StateKind, StateSegment, TaskEntry, Writer,
+    SinkRecord, StateSegment, TaskEntry, Writer,
 };
 use sluicebox::ledger::sweep::{FoundFile, Holds, PipelineFiles, plan_sweep};
 use sluicebox::ledger::{Appended, Ledger, LedgerError, LedgerSettings, Opening, Proposal, Verdict};

@@ -105,8 +105,8 @@ impl Setup {
         let (changes, layout) = (step.changes()?, step.state_layout().cloned());
         let mut next = self.open(stream.rows.schema_ref())?;
         let Some(layout) = layout else { return Ok(next) };
-        let rows = state::compact(&layout, kept.take(), changes)?;
-        next.restore(&rows)?;
+        let rows = state::compact(&layout, kept.take(), changes.map(|(_, changes)| changes))?;
+        next.restore(&layout, &rows)?;
         *kept = Some(rows);
         Ok(next)
     }
