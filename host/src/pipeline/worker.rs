@@ -256,7 +256,16 @@ impl Worker {
                 error => error,
             };
             match done {
-                Err(WorkerError::OtherConfiguration { .. }) => self.follow_configuration().await?,
+                Err(WorkerError::OtherConfiguration { .. }) => {
+                    let next = tokio::select! {
+                        () = &mut stop => {
+                            self.summary.fell_short = targets.is_some();
+                            break;
+                        }
+                        next = self.next_configuration() => next?,
+                    };
+                    self.follow_configuration(next).await?;
+                }
                 done => done?,
             }
         }

@@ -40,8 +40,9 @@ impl Worker {
         self.adopt(next).await
     }
 
-    /// Another worker has put another configuration in force: goes on under it once this worker's file says the same.
-    pub(super) async fn follow_configuration(&mut self) -> Result<(), WorkerError> {
+    /// Another worker has put another configuration in force: what this worker's file says once it says the same, or once
+    /// it has changed yet again. May be dropped while it waits.
+    pub(super) async fn next_configuration(&mut self) -> Result<Deployment, WorkerError> {
         info!("another configuration is in force; reading the pipeline file again");
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -54,17 +55,22 @@ impl Worker {
                 Ok(None) => break,
                 Err(_) => continue,
             };
-            let state = self.writer.ledger.refresh().await?;
-            if next.configuration.digest == state.configuration.digest {
-                return self.adopt(next).await;
-            }
-            // Neither what ran nor what is in force: the file has changed once more.
-            if next.configuration.digest != self.writer.configuration {
-                return self.deploy(next).await;
+            self.writer.ledger.refresh().await?;
+            if self.is_in_force(&next) || next.configuration.digest != self.writer.configuration {
+                return Ok(next);
             }
         }
         let in_force = self.writer.ledger.state().configuration.digest.clone();
         Err(WorkerError::OtherConfiguration { in_force })
+    }
+
+    /// Goes on under what [`next_configuration`](Self::next_configuration) found.
+    pub(super) async fn follow_configuration(&mut self, next: Deployment) -> Result<(), WorkerError> {
+        if self.is_in_force(&next) { self.adopt(next).await } else { self.deploy(next).await }
+    }
+
+    fn is_in_force(&self, deployment: &Deployment) -> bool {
+        deployment.configuration.digest == self.writer.ledger.state().configuration.digest
     }
 
     /// A sink that the change leaves out, and that has not followed the ledger although it was waited for.
