@@ -255,12 +255,13 @@ fn first_entry() -> TaskEntry {
     }
 }
 
-/// Event times waver by 20 seconds around one second a record; each 12th and 13th record are of one event.
+/// Event times waver by 20 seconds around three seconds a record; of each 13 records the last two are of one event.
 fn batch(from: i64, to: i64) -> RawBatch {
     let mut data = Vec::new();
     let record = |offset: i64| {
         let event = offset - i64::from(offset % 13 == 12);
-        let at = (event * 3 + event * 7 % 20) * 1_000_000;
+        let second = event * 3 + event * 7 % 20;
+        let at = format!("2026-01-01T00:{:02}:{:02}Z", second / 60, second % 60);
         let event = json!({"event": event, "id": event % 7, "at": at, "amount": event * event % 97});
         let start = data.len();
         data.extend(event.to_string().into_bytes());
