@@ -194,10 +194,6 @@ impl Worker {
         self.tables
     }
 
-    pub fn has_no_state(&self) -> bool {
-        self.ledger.state().tasks[&partition()].state.is_empty()
-    }
-
     pub fn stored_links(&self, step: &str) -> usize {
         self.chain(step).len()
     }
