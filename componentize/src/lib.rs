@@ -1,7 +1,9 @@
-//! Plugins in Rust from source to components: the WebAssembly target, the core module, the encoding.
+//! Plugins in Rust from source to components: the WebAssembly target, the core module, the encoding. And for plugins in C:
+//! the bindings.
 //!
 //! The host's `plugin build` and `cargo xtask components` both go this way, and no other does.
 
+mod c_bindings;
 mod encode;
 mod package;
 mod toolchain;
@@ -11,6 +13,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+pub use c_bindings::c_bindings;
 pub use encode::component as encode;
 pub use package::Package;
 pub use toolchain::Toolchain;

@@ -3,6 +3,7 @@
 //! The binary is a thin front of this library. `ARCHITECTURE.md` says how the parts fit together.
 
 pub mod batch;
+pub mod capture;
 pub mod changes;
 pub mod cli;
 pub mod clock;
@@ -14,6 +15,9 @@ pub mod ledger;
 pub mod pipeline;
 pub mod plugin;
 pub mod progress;
+pub mod reference;
+pub mod reference_table;
+pub mod registry;
 pub mod schema;
 pub mod sink;
 pub mod source;

@@ -51,6 +51,7 @@ fn open(plugin: &Arc<Plugin>, config: &Value, schema: &Arc<Schema>) -> Step {
         config: config.clone(),
         limits: Limits::default(),
         on_error: OnError::SetAside,
+        grants: Arc::default(),
     };
     Step::open(plugin.clone(), settings, schema).unwrap()
 }

@@ -50,6 +50,7 @@ fn open(plugin: Arc<Plugin>, config: Value, schema: &Arc<Schema>) -> Result<Step
         config,
         limits: Limits::default(),
         on_error: OnError::SetAside,
+        grants: Arc::default(),
     };
     Step::open(plugin, settings, schema)
 }

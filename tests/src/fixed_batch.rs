@@ -97,6 +97,7 @@ pub fn open_step(plugin: &str, config: Value) -> Step {
         config,
         limits: Limits::default(),
         on_error: OnError::Stop,
+        grants: Default::default(),
     };
     let plugin = engine.load(&component(plugin), None).expect("the component loads");
     Step::open(plugin, settings, decoder().output_schema()).expect("the step opens")

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::broker::Broker;
 use crate::oracle::{Oracle, Tally};
+use crate::program::Said;
 use crate::python;
 use crate::tables::{self, Table};
 use crate::worker::Launch;
@@ -174,6 +175,11 @@ impl Pipeline {
         Ok(tally)
     }
 
+    /// `sluicebox <words> -f pipeline.yaml`, whatever comes of it.
+    pub fn sluicebox(&self, words: &[&str]) -> Result<Said> {
+        Ok(Said::of(&self.command(words.iter().copied())?.output()?))
+    }
+
     /// Where the pipeline file lies.
     pub fn folder(&self) -> &Path {
         &self.path
@@ -184,6 +190,13 @@ impl Pipeline {
         let checked = self.command(["check"])?.output()?;
         ensure!(checked.status.success(), "the check failed:\n{}", text(&checked));
         Ok(text(&checked))
+    }
+
+    /// What `sluicebox ledger show` prints.
+    pub fn show_ledger(&self) -> Result<String> {
+        let shown = self.command(["ledger", "show"])?.output()?;
+        ensure!(shown.status.success(), "the ledger cannot be shown:\n{}", text(&shown));
+        Ok(text(&shown))
     }
 
     /// Whether every range, count, file and mark of the ledger is as it must be. Returns what the audit prints.
@@ -199,7 +212,7 @@ impl Pipeline {
     }
 
     /// `sluicebox <words> -f pipeline.yaml`.
-    fn command<const N: usize>(&self, words: [&str; N]) -> Result<Command> {
+    fn command<'word>(&self, words: impl IntoIterator<Item = &'word str>) -> Result<Command> {
         let mut command = Command::new(binary()?);
         command.args(words).arg("-f").arg(&self.file).current_dir(&self.path);
         command.envs(self.variables.iter().cloned()).env("WORKER", "none");

@@ -3,12 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// `sluicebox` with these arguments, in the folder `within`.
 pub fn sluicebox(within: &Path, arguments: &[&str]) -> Result<Said> {
+    sluicebox_with(within, arguments, &[])
+}
+
+/// [`sluicebox`] with these variables in its environment.
+pub fn sluicebox_with(within: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Said> {
     let mut command = Command::new(binaries()?.join("sluicebox"));
-    command.args(arguments).current_dir(within);
+    command.args(arguments).current_dir(within).envs(variables.iter().copied());
     let output = command.output().with_context(|| format!("sluicebox {}", arguments.join(" ")))?;
     Ok(Said::of(&output))
 }
@@ -39,6 +44,18 @@ impl Said {
     pub fn of(output: &Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self { code: output.status.code(), output: text(&output.stdout), errors: text(&output.stderr) }
+    }
+
+    /// What it printed, if it went well.
+    pub fn success(self) -> Result<String> {
+        ensure!(self.code == Some(0), "it ended with {:?}:\n{}{}", self.code, self.output, self.errors);
+        Ok(self.output)
+    }
+
+    /// What it complained of, if it did not go well.
+    pub fn failure(self) -> Result<String> {
+        ensure!(self.code != Some(0), "nothing was wrong:\n{}{}", self.output, self.errors);
+        Ok(self.errors)
     }
 
     /// The first line of the output that holds `text`.

@@ -60,7 +60,14 @@ impl Launch {
                 }
             }
         });
-        Ok(Worker { name: self.name, child, lines, last_line: None, log: self.log, crash_at: self.crash_at })
+        Ok(Worker {
+            name: self.name,
+            child,
+            lines,
+            printed: Vec::new(),
+            log: self.log,
+            crash_at: self.crash_at,
+        })
     }
 }
 
@@ -71,17 +78,22 @@ pub struct Worker {
     child: Child,
     /// Its standard output; disconnected when the process has ended.
     lines: Receiver<String>,
-    last_line: Option<String>,
+    printed: Vec<String>,
     log: PathBuf,
     crash_at: Option<String>,
 }
 
 impl Worker {
     /// Waits until the worker ends by itself, without an error. Returns the last line that it printed.
-    pub fn expect_success(mut self) -> Result<String> {
+    pub fn expect_success(self) -> Result<String> {
+        Ok(self.expect_lines()?.pop().unwrap_or_default())
+    }
+
+    /// The same, with all lines that it printed.
+    pub fn expect_lines(mut self) -> Result<Vec<String>> {
         let status = self.wait()?;
         ensure!(status.success(), "worker {} failed ({status}):\n{}", self.name, self.log_tail());
-        Ok(self.last_line.take().unwrap_or_default())
+        Ok(std::mem::take(&mut self.printed))
     }
 
     /// Waits until the worker stops with an error. Returns the end of its log.
@@ -107,6 +119,12 @@ impl Worker {
         self.expect_success()
     }
 
+    /// The same, with all lines that it printed.
+    pub fn stop_with_lines(self) -> Result<Vec<String>> {
+        self.signal(libc::SIGTERM)?;
+        self.expect_lines()
+    }
+
     /// Waits until the worker has logged `text`.
     pub fn wait_for_log(&self, text: &str) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
@@ -123,7 +141,7 @@ impl Worker {
         self.signal(libc::SIGTERM)?;
         let status = self.wait()?;
         ensure!(status.code() == Some(3), "worker {} ended with {status}:\n{}", self.name, self.log_tail());
-        Ok(self.last_line.take().unwrap_or_default())
+        Ok(self.printed.pop().unwrap_or_default())
     }
 
     /// `kill -9`.
@@ -168,7 +186,7 @@ impl Worker {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => self.last_line = Some(line),
+                Ok(line) => self.printed.push(line),
                 Err(RecvTimeoutError::Disconnected) => return Ok(self.child.wait()?),
                 Err(RecvTimeoutError::Timeout) => {
                     let log = self.log_tail();

@@ -110,6 +110,30 @@ fn too_large_a_share_of_broken_records_stops_the_pipeline() -> Result<()> {
     pipeline.close()
 }
 
+/// More rejected rows than the step's `limits.rejections` allow stop the pipeline, and the message says by which rules.
+#[test]
+fn too_large_a_share_of_rejected_rows_stops_the_pipeline() -> Result<()> {
+    let broker = Broker::shared()?;
+    let topic = topic(broker, "rejected-share")?;
+    let pipeline = pipeline("rejected-share", broker, &topic, "rejects-id", "dead_letter")?;
+    let limited = |share: &str| {
+        let limits = format!("limits: {{ rejections: {{ max_share: {share}, min_rows: 100 }} }}");
+        pipeline.rewrite(|file| {
+            file.replace("        on_error:", &format!("        {limits}\n        on_error:"))
+        })
+    };
+    limited("0.001")?;
+    let log = pipeline.worker("worker")?.until_caught_up().start()?.expect_failure()?;
+    for part in ["layer `gold`, step `count`", "`limits.rejections.max_share`", "(unwanted "] {
+        assert!(log.contains(part), "{log}");
+    }
+    pipeline.audit()?;
+    pipeline.rewrite(|file| file.replace("0.001", "0.1"))?;
+    pipeline.catch_up("worker")?;
+    pipeline.audit()?;
+    pipeline.close()
+}
+
 /// With `on_error: stop` the first break stops the pipeline, and a step that breaks whatever the rows are
 /// stops it too, after a search that found no culprit. Nothing is entered that the step did not do.
 #[test]

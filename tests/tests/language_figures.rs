@@ -82,7 +82,9 @@ fn open(
     limits: Limits,
     on_error: OnError,
 ) -> Result<Step> {
-    let settings = StepSettings { layer: "layer".into(), step: "step".into(), config, limits, on_error };
+    let grants = Arc::default();
+    let settings =
+        StepSettings { layer: "layer".into(), step: "step".into(), config, limits, on_error, grants };
     Ok(Step::open(plugin.clone(), settings, &batch.schema())?)
 }
 

@@ -74,6 +74,107 @@ fn new_projects_in_rust_pass_their_own_tests() -> Result<()> {
     Ok(())
 }
 
+/// A language whose projects are built as their README says, with the tools that `cargo xtask languages` has fetched.
+struct Language {
+    name: &'static str,
+    /// The folder of the tools: in a project, and below those of the languages.
+    tools: (&'static str, &'static str),
+    /// What the native tests print when all is well.
+    passed: &'static str,
+    logic: &'static str,
+    /// The commands of the README that need the logic only.
+    native: &'static str,
+    /// For each kind, what to replace in the logic so that the tests fail.
+    broken: [(&'static str, &'static str); 3],
+}
+
+const LANGUAGES: [Language; 3] = [
+    Language {
+        name: "python",
+        tools: (".venv", "python/tools"),
+        passed: "OK",
+        logic: "src/logic.py",
+        native: "PYTHONPATH=src:bindings .venv/bin/python -m unittest",
+        broken: [(">= at_least", "> at_least"), ("value * factor", "value + factor"), ("0) + 1", "0) + 2")],
+    },
+    Language {
+        name: "javascript",
+        tools: ("node_modules", "javascript/node_modules"),
+        passed: "# fail 0",
+        logic: "src/logic.js",
+        native: "npm test",
+        broken: [(">= atLeast", "> atLeast"), ("value * factor", "value + factor"), ("0n) + 1n", "0n) + 2n")],
+    },
+    Language {
+        name: "c",
+        tools: (".venv", "c/tools"),
+        passed: "passed",
+        logic: "logic.h",
+        native: "cc -Wall -Wextra -o test test.c && ./test",
+        broken: [(">= at_least", "> at_least"), ("* factor", "+ factor"), ("count + 1", "count + 2")],
+    },
+];
+
+impl Language {
+    /// Each kind of project: what its README says to type works, natively and as a component, and its tests can fail.
+    fn check(&self) -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        for (kind, broken) in ["filter", "transform", "aggregate"].into_iter().zip(self.broken) {
+            let name = format!("my-{kind}");
+            let arguments = ["plugin", "new", &name, "--language", self.name, "--kind", kind];
+            let said = sluicebox(folder.path(), &arguments)?;
+            ensure!(said.code == Some(0), "{said:?}");
+            let project = folder.path().join(&name);
+            let (here, there) = self.tools;
+            std::os::unix::fs::symlink(language_tools()?.join(there), project.join(here))?;
+            let readme = fs::read_to_string(project.join("README.md"))?;
+            let script = readme.split("```sh\n").nth(1).and_then(|rest| rest.split_once("```"));
+            // What fetches tools was done before, into the folder that the project's link names.
+            let fetches = |line: &&str| {
+                ["-m venv", "pip install", "npm install"].iter().any(|what| line.contains(what))
+            };
+            let script = script.context("the README has no commands")?.0.lines();
+            let script = script.filter(|line| !fetches(line)).collect::<Vec<_>>().join("\n");
+            ensure!(script.contains(self.native), "{script}");
+            let said = shell(&project, &script)?;
+            ensure!(said.code == Some(0), "{} {kind}: {}\n{}", self.name, said.output, said.errors);
+            ensure!(format!("{}{}", said.output, said.errors).contains(self.passed), "{said:?}");
+            said.line_with(" 0 failed")?;
+
+            let logic = project.join(self.logic);
+            let code = fs::read_to_string(&logic)?;
+            ensure!(code.contains(broken.0), "{} {kind} has nothing to break", self.name);
+            fs::write(&logic, code.replacen(broken.0, broken.1, 1))?;
+            let said = shell(&project, self.native)?;
+            ensure!(said.code != Some(0), "{} {kind}: broken code passes its tests: {said:?}", self.name);
+        }
+        Ok(())
+    }
+}
+
+fn language_tools() -> Result<PathBuf> {
+    let folder = std::env::var_os("SLUICEBOX_LANGUAGES").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/languages")),
+        PathBuf::from,
+    );
+    folder.canonicalize().with_context(|| format!("no {}: run `cargo xtask languages`", folder.display()))
+}
+
+#[test]
+fn new_projects_in_python_are_built_as_they_say() -> Result<()> {
+    LANGUAGES[0].check()
+}
+
+#[test]
+fn new_projects_in_javascript_are_built_as_they_say() -> Result<()> {
+    LANGUAGES[1].check()
+}
+
+#[test]
+fn new_projects_in_c_are_built_as_they_say() -> Result<()> {
+    LANGUAGES[2].check()
+}
+
 /// What the walk-through tells to type works as it says, and shows what it says.
 #[test]
 fn the_walk_through_can_be_walked() -> Result<()> {

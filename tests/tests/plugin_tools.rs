@@ -272,10 +272,30 @@ fn run_takes_settings_event_times_and_limits() -> Result<()> {
     };
     let all = run(&[])?;
     assert_eq!((&all["new"][0]["n"], all["counts"]["used"].as_u64()), (&60.into(), Some(90)));
-    assert_eq!(run(&["--limit", "60"])?["new"], Value::Array(Vec::new()));
+    assert_eq!(all["new"][1]["n"], 30, "the stream ends after its rows");
+    let open_ended = run(&["--open-ended"])?["new"].clone();
+    assert_eq!((open_ended.as_array().map(Vec::len), &open_ended[0]["n"]), (Some(1), &60.into()));
+    assert_eq!(run(&["--limit", "60", "--open-ended"])?["new"], Value::Array(Vec::new()));
     let said = sluicebox(folder.path(), &[&arguments[..], &["-c", "sise=1m"]].concat())?;
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.errors.contains("sise"), "{said:?}");
+    Ok(())
+}
+
+/// A file without rows is told as such, and not by a plugin that misses its columns.
+#[test]
+fn run_refuses_a_file_without_rows() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("empty.jsonl"), "\n")?;
+    fs::write(folder.path().join("nonsense.jsonl"), "one\ntwo\n")?;
+    for (file, says) in
+        [("empty.jsonl", "there are no rows in it"), ("nonsense.jsonl", "none of its 2 records")]
+    {
+        let said = sluicebox(folder.path(), &["plugin", "run", "echo", "--input", file])?;
+        assert!(said.code == Some(1) && said.errors.contains(says), "{said:?}");
+    }
+    let said = sluicebox(folder.path(), &["plugin", "run", "echo"])?;
+    assert!(said.code == Some(2) && said.errors.contains("--input"), "{said:?}");
     Ok(())
 }
 

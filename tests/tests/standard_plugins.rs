@@ -11,7 +11,8 @@ use sluicebox_tests::fixed_batch::component;
 
 fn open(plugin: &str, config: Value, limits: Limits, on_error: OnError, schema: &SchemaRef) -> Result<Step> {
     let engine = Engine::new(&EngineSettings::default())?;
-    let settings = StepSettings { layer: "silver".into(), step: plugin.into(), config, limits, on_error };
+    let (layer, step, grants) = ("silver".into(), plugin.into(), Arc::default());
+    let settings = StepSettings { layer, step, config, limits, on_error, grants };
     Ok(Step::open(engine.load(&component(plugin), None)?, settings, schema)?)
 }
 

@@ -3,34 +3,19 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use anyhow::Result;
 use sluicebox_tests::broker::Broker;
 use sluicebox_tests::load::{Load, mixed_stream};
 use sluicebox_tests::pipeline::{Pipeline, Settings};
+use sluicebox_tests::swaps::{another_build, component, swaps, wait_for_swaps};
 
 const SETTINGS: Settings = Settings { batch_rows: 500, epoch_ms: 200, epoch_rows: 5_000 };
 const PARTITIONS: usize = 4;
 /// The version of a table without rows.
 const CREATED: Option<u64> = Some(0);
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Of the pipeline: two of them keep state.
 const PLUGINS: [&str; 3] = ["filter", "dedupe", "window"];
-
-fn component(plugin: &str) -> Result<Vec<u8>> {
-    let bundle = std::env::var_os("SLUICEBOX_PLUGINS").context("no SLUICEBOX_PLUGINS")?;
-    Ok(fs::read(Path::new(&bundle).join(format!("{plugin}.wasm")))?)
-}
-
-/// The same component with another digest: as after a build that changed nothing that shows.
-fn another_build(component: &[u8], build: u8) -> Vec<u8> {
-    let custom_section = [&[0, 7, 5][..], b"build", &[build]].concat();
-    [component, &custom_section].concat()
-}
 
 fn write_plugin(pipeline: &Pipeline, plugin: &str, bytes: &[u8]) -> Result<()> {
     Ok(fs::write(pipeline.folder().join(format!("{plugin}.wasm")), bytes)?)
@@ -49,33 +34,6 @@ fn pipeline(id: &str, broker: &Broker, topic: &str, watch: bool) -> Result<Pipel
         format!("{with_files}watch: {watch}\n")
     })?;
     Ok(pipeline)
-}
-
-/// The digests of the plugins of each configuration that was put in force after the first.
-fn swaps(pipeline: &Pipeline) -> Result<Vec<BTreeSet<String>>> {
-    let mut files: Vec<_> = fs::read_dir(pipeline.lake().join("_sluicebox/ledger/entries"))?
-        .map(|file| Ok(file?.path()))
-        .collect::<Result<_>>()?;
-    files.sort();
-    let mut swaps = Vec::new();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "json")) {
-        let entry: Value = serde_json::from_slice(&fs::read(file)?)?;
-        if entry["body"]["kind"] == "configure" {
-            let plugins = entry["body"]["configuration"]["plugins"].as_array().context("no plugins")?;
-            swaps.push(plugins.iter().map(|plugin| plugin["digest"].to_string()).collect());
-        }
-    }
-    Ok(swaps)
-}
-
-fn wait_for_swaps(pipeline: &Pipeline, count: usize) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while swaps(pipeline)?.len() < count {
-        ensure!(Instant::now() < deadline, "{} swaps of {count}", swaps(pipeline)?.len());
-        // Files tell nobody on their own.
-        thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
 }
 
 /// Twenty new builds of three plugins, two of which keep state, under two workers and load, one of the workers killed now

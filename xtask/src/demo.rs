@@ -45,12 +45,17 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 
 /// Builds the host, the demo and the plugins.
 pub fn build(workspace: &Workspace) -> Result<()> {
-    tools::ensure("cc", "--version", "build-essential")?;
-    tools::ensure("make", "--version", "build-essential")?;
-    tools::ensure("perl", "-v", "perl")?;
+    ensure_build_tools()?;
     build_plugins(workspace)?;
     // The whole workspace, always: a part of it would unify features otherwise and build dependencies twice.
     tools::run(tools::cargo(workspace).args(["build", "--workspace"]))
+}
+
+/// What the dependencies in C are built with.
+pub fn ensure_build_tools() -> Result<()> {
+    tools::ensure("cc", "--version", "build-essential")?;
+    tools::ensure("make", "--version", "build-essential")?;
+    tools::ensure("perl", "-v", "perl")
 }
 
 /// Builds the standard plugins as components, where the host's binary looks for them.

@@ -9,7 +9,6 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
-use wit_bindgen_core::Files;
 
 use crate::{Workspace, python, tools};
 
@@ -117,14 +116,10 @@ fn python_environment(workspace: &Workspace, language: &str) -> Result<PathBuf> 
 /// Bindings by wit-bindgen, compiled by Zig's clang against its wasi-libc to a core module, which says its world.
 fn c_component(build: &Build<'_>, output: &Path) -> Result<()> {
     let python = python_environment(build.workspace, build.language)?;
-    let mut resolve = wit_parser::Resolve::default();
-    let (package, _) = resolve.push_path(build.wit())?;
-    let world = resolve.select_world(&[package], Some(build.world))?;
-    let mut files = Files::default();
-    wit_bindgen_c::Opts::default().build().generate(&mut resolve, world, &mut files)?;
+    let wit = fs::read_to_string(build.wit().join("plugin.wit"))?;
     let bindings = build.work().join("bindings");
     fs::create_dir_all(&bindings)?;
-    for (name, contents) in files.iter() {
+    for (name, contents) in sluicebox_componentize::c_bindings(&wit, build.world)? {
         fs::write(bindings.join(name), contents)?;
     }
     let name = build.world.replace('-', "_");

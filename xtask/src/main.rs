@@ -8,6 +8,7 @@ mod demo;
 mod kafka;
 mod languages;
 mod python;
+mod registry;
 mod test;
 mod tools;
 

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{Workspace, components, demo, kafka, languages, python, tools};
+use crate::{Workspace, components, demo, kafka, languages, python, registry, tools};
 
 /// Checks everything: formatting, lints, unit tests, and the end-to-end tests against a real Kafka.
 ///
 /// Fetches what it needs into `target/`: Apache Kafka from Maven Central (or it uses the broker that
-/// SLUICEBOX_TEST_KAFKA names), Python packages, plugins. Nothing is skipped because something is
+/// SLUICEBOX_TEST_KAFKA names), Python packages, a registry, plugins. Nothing is skipped because something is
 /// missing: it is installed, or the run fails and says what to install. Stops at the first failure.
 #[derive(Args)]
 pub struct Options {
@@ -37,17 +37,26 @@ fn run_steps(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Res
         python::ensure_environment(&requirements, &workspace.target.join("python"))
     })?;
 
+    let registry = steps.run("set-up: registry", || match std::env::var_os("SLUICEBOX_REGISTRY") {
+        Some(program) => Ok(program.into()),
+        None => registry::ensure_program(workspace),
+    })?;
+
     steps.run("formatting", || tools::run(tools::cargo(workspace).args(["fmt", "--all", "--check"])))?;
-    let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    steps.run("clippy", || tools::run(tools::cargo(workspace).args(clippy)))?;
-    steps.run("build: host and plugins", || demo::build(workspace))?;
+    let all = ["build", "--workspace", "--all-targets"];
+    steps.run("build, with lints", || {
+        demo::ensure_build_tools()?;
+        tools::run(tools::linting_cargo(workspace).args(all))
+    })?;
+    steps.run("build: standard plugins", || demo::build_plugins(workspace))?;
     steps.run("build: plugins of the tests", || build_test_plugins(workspace))?;
     steps.run("build: other languages", || languages::build(workspace))?;
     steps.run("tests of other languages", || languages::test(workspace))?;
 
-    let mut tests = tools::cargo(workspace);
+    let mut tests = tools::linting_cargo(workspace);
     tests.args(["test", "--workspace"]).args(&options.cargo_test);
     tests.env("SLUICEBOX_PLUGINS", workspace.plugins()).env("SLUICEBOX_PYTHON", python);
+    tests.env("SLUICEBOX_REGISTRY", registry);
     tests.env("SLUICEBOX_COMPONENTS", workspace.test_plugins());
     tests.env("SLUICEBOX_LANGUAGES", workspace.language_plugins());
     if let Some(libs) = libs {

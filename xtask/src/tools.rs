@@ -1,6 +1,7 @@
 //! Programs that are run: found, installed where that is possible, and reported on when they fail.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -30,6 +31,15 @@ pub fn cargo(workspace: &Workspace) -> Command {
     command
 }
 
+/// [`cargo`] with the lints in the compiler's place, and none of them allowed to be heard. `cargo clippy` would check all
+/// dependencies apart from building them, which takes a third of a first run.
+pub fn linting_cargo(workspace: &Workspace) -> Command {
+    let mut command = cargo(workspace);
+    command.env("RUSTC_WORKSPACE_WRAPPER", Path::new(env!("CARGO")).with_file_name("clippy-driver"));
+    command.env("CLIPPY_ARGS", "-Dwarnings");
+    command
+}
+
 /// Makes sure that `program` runs with `probe` as its only argument; if not, installs Debian's `package`.
 pub fn ensure(program: &str, probe: &str, package: &str) -> Result<()> {
     if works(Command::new(program).arg(probe)) {
@@ -48,19 +58,25 @@ pub fn install(package: &str) -> Result<()> {
     if !works(Command::new("apt-get").arg("--version")) {
         bail!("there is no apt-get here; {}", by_hand());
     }
-    let as_root = || {
-        if works(Command::new("sudo").args(["-n", "true"])) {
-            let mut command = Command::new("sudo");
-            command.args(["-n", "apt-get"]);
-            command
-        } else {
-            Command::new("apt-get")
-        }
-    };
     println!("installing {package}");
-    run(as_root().args(["update", "-qq"])).with_context(by_hand)?;
-    run(as_root().args(["install", "-y", "-qq", package]).env("DEBIAN_FRONTEND", "noninteractive"))
+    update_packages().with_context(by_hand)?;
+    run(apt_as_root().args(["install", "-y", "-qq", package]).env("DEBIAN_FRONTEND", "noninteractive"))
         .with_context(by_hand)
+}
+
+/// Fetches Debian's lists of packages.
+pub fn update_packages() -> Result<()> {
+    run(apt_as_root().args(["update", "-qq"]))
+}
+
+fn apt_as_root() -> Command {
+    if works(Command::new("sudo").args(["-n", "true"])) {
+        let mut command = Command::new("sudo");
+        command.args(["-n", "apt-get"]);
+        command
+    } else {
+        Command::new("apt-get")
+    }
 }
 
 /// Whether a command can be run and succeeds; its output is not shown.

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use object_store::ObjectStore;
 use uuid::Uuid;
 
-use super::plugins;
+use super::components::{Component, Components};
+use super::{grants, references};
+use crate::capture::{Captures, KeeperSettings};
 use crate::clock::SystemClock;
 use crate::config::{self, ByteSize, Loaded, Location};
 use crate::decode::event_time::EventTimeSettings;
@@ -23,12 +25,16 @@ use crate::pipeline::EpochLimits;
 use crate::pipeline::TaskPlan;
 use crate::pipeline::backlog::BacklogLimits;
 use crate::pipeline::blueprint::{Blueprint, TableSpec};
+use crate::pipeline::capturing::Capturing;
 use crate::pipeline::deployment::Deployment;
 use crate::pipeline::event_clock::EventTimePlan;
 use crate::pipeline::keyed_rows::KeyedRows;
+use crate::pipeline::references::{StepPlace, StepReference, read_all};
+use crate::pipeline::shadow::{SampleFile, ShadowSpec};
+use crate::pipeline::share_limit::ShareLimit;
 use crate::pipeline::tree::{LayerSpec, LayerTree, StepSpec};
-use crate::pipeline::worker::{FailureLimits, OpenSinks, WorkerError, WorkerSettings};
-use crate::plugin::{Engine, Limits, OnError};
+use crate::pipeline::worker::{OpenSinks, WorkerError, WorkerSettings};
+use crate::plugin::{Engine, Limits, OnError, Plugin, PluginKind};
 use crate::schema::{Column, RecordSchema, parse_type};
 use crate::sink::SinkApplier;
 use crate::sink::delta::{self, DeltaApplier, DeltaSettings, DeltaStorage, Mode, RowKey};
@@ -38,34 +44,93 @@ use crate::storage::{self, StoreOptions};
 
 /// What the pipeline file comes to once its plugins are loaded.
 pub struct Assembled {
+    /// Its tree has no reference tables yet.
     pub blueprint: Blueprint,
     pub configuration: Configuration,
+    /// Why shadows are not there. Pipelines run without them.
+    pub shadow_faults: Vec<String>,
+    pub references: Vec<StepReference>,
 }
 
-pub fn assemble(pipeline: &Loaded, engine: &Engine) -> Result<Assembled> {
+impl Assembled {
+    /// Reads the tables in which steps look rows up.
+    pub async fn read_references(&mut self) -> Result<()> {
+        let tree = read_all(&mut self.references, &self.blueprint.tree).await?;
+        self.blueprint.tree = Arc::new(tree);
+        Ok(())
+    }
+
+    pub fn log_shadow_faults(&self) {
+        for fault in &self.shadow_faults {
+            tracing::error!("the shadow is not tried: {fault}");
+        }
+    }
+
+    /// What the shadows are, which the digest of the configuration does not tell.
+    pub fn shadow_digests(&self) -> Vec<String> {
+        self.blueprint.tree.shadows().map(|shadow| shadow.plugin().digest().to_owned()).collect()
+    }
+}
+
+/// Calls on which a step fails go to `captures`.
+pub fn assemble(
+    pipeline: &Loaded,
+    components: &Components,
+    engine: &Engine,
+    captures: Option<&Captures>,
+) -> Result<Assembled> {
     let file = &pipeline.pipeline;
     let sinks: Vec<String> = sinks_in_order(pipeline).map(|sink| sink.name.clone()).collect();
     let sink_index: HashMap<&str, usize> =
         sinks.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
     let mut layers: Vec<LayerSpec> = Vec::new();
-    let mut references = Vec::new();
+    let mut shadow_faults = Vec::new();
+    let mut plugin_references = Vec::new();
+    let mut step_references = Vec::new();
     for name in &pipeline.layers_parents_first {
         let layer = &file.layers[name];
         let mut steps = Vec::with_capacity(layer.steps.len());
         for step in &layer.steps {
-            let plugin = plugins::load(engine, pipeline, name, step)?;
-            references.push(PluginReference {
+            let step_name = (name.clone(), step.name.clone());
+            let component = components.steps.get(&step_name).context("it was not gathered");
+            let plugin = component.and_then(|component| load(engine, component));
+            let plugin = plugin.with_context(|| format!("layers.{name}.steps.{}", step.name))?;
+            let granted = grants::of_step(pipeline, step)
+                .with_context(|| format!("layers.{name}.steps.{}.grants", step.name))?;
+            plugin_references.push(PluginReference {
                 layer: name.clone(),
                 step: step.name.clone(),
                 name: plugin.name().to_string(),
                 version: plugin.version().to_owned(),
                 digest: plugin.digest().to_owned(),
+                not_deterministic: grants::not_deterministic(&granted),
             });
+            let shadow = components.shadows.get(&step_name).map(|component| {
+                let loaded = component.as_ref().map_err(|fault| anyhow::anyhow!("{fault:#}"));
+                let loaded = loaded.and_then(|component| load(engine, component));
+                loaded.and_then(|shadow| shadow_spec(pipeline, name, step, shadow, plugin.kind()))
+            });
+            let shadow = shadow.transpose();
+            let shadow = shadow.unwrap_or_else(|fault| {
+                shadow_faults.push(format!("layers.{name}.steps.{}.shadow: {fault:#}", step.name));
+                None
+            });
+            let place = StepPlace { layer: layers.len(), step: steps.len() };
+            let table = references::of_step(pipeline, step, &plugin, place);
+            step_references
+                .extend(table.with_context(|| format!("layers.{name}.steps.{}.reference", step.name))?);
             steps.push(StepSpec {
                 name: step.name.clone(),
+                shadow: shadow.map(Arc::new),
                 plugin,
+                reference: None,
                 config: step.config.0.clone(),
                 limits: limits(&step.limits),
+                grants: Arc::new(granted),
+                rejections: ShareLimit {
+                    max_share: step.limits.rejections.max_share,
+                    min_rows: step.limits.rejections.min_rows,
+                },
                 on_error: match step.on_error {
                     config::OnError::DeadLetter | config::OnError::Quarantine => OnError::SetAside,
                     config::OnError::Stop => OnError::Stop,
@@ -89,7 +154,7 @@ pub fn assemble(pipeline: &Loaded, engine: &Engine) -> Result<Assembled> {
         });
     }
     let tables = sinks.iter().map(|name| table(pipeline, name)).collect();
-    let digests = references
+    let digests = plugin_references
         .iter()
         .map(|plugin| ((plugin.layer.clone(), plugin.step.clone()), plugin.digest.clone()))
         .collect();
@@ -97,16 +162,66 @@ pub fn assemble(pipeline: &Loaded, engine: &Engine) -> Result<Assembled> {
         digest: config::digest(file, &digests),
         layers: pipeline.parents(),
         sinks: sinks.clone(),
-        plugins: references,
+        plugins: plugin_references,
     };
     let blueprint = Blueprint {
-        tree: Arc::new(LayerTree { layers, sinks }),
+        tree: Arc::new(LayerTree { layers, sinks, capturing: capturing(pipeline, captures)? }),
         tables,
         decode: decode_settings(&file.decode),
         event_time: file.event_time.as_ref().map(|event_time| Arc::new(event_time_plan(event_time))),
         declared: file.decode.schema.as_ref().map(declared).transpose()?,
     };
-    Ok(Assembled { blueprint, configuration })
+    Ok(Assembled { blueprint, configuration, shadow_faults, references: step_references })
+}
+
+fn shadow_spec(
+    pipeline: &Loaded,
+    layer: &str,
+    step: &config::Step,
+    plugin: Arc<Plugin>,
+    kind: PluginKind,
+) -> Result<ShadowSpec> {
+    let as_step = step.as_shadow().context("the step has no shadow")?;
+    if plugin.kind() != kind {
+        bail!(
+            "{} and the step's plugin are not of one kind: either both aggregate, or neither",
+            plugin.name()
+        );
+    }
+    if step.reference.is_some() {
+        bail!("a step that looks rows up in a `reference` table cannot have a shadow");
+    }
+    let samples = step.shadow.as_ref().and_then(|shadow| shadow.samples.as_ref());
+    let samples = samples.map(|samples| {
+        SampleFile::new(pipeline.directory.join(&samples.file), samples.each, samples.bytes.as_bytes())
+    });
+    let limits = limits(&as_step.limits);
+    Ok(ShadowSpec::new(layer, &step.name, plugin, as_step.config.0, limits, samples))
+}
+
+/// Where the pipeline's captures go, if it wants any. Must be called within tokio's runtime.
+pub fn captures(pipeline: &Loaded) -> Result<Option<Captures>> {
+    let wanted = pipeline.captures.as_ref().zip(pipeline.pipeline.capture.as_ref());
+    let Some((location, capture)) = wanted else { return Ok(None) };
+    let folder = storage::open_folder(&location.url(), &store_options(pipeline)?).context("capture")?;
+    let (max_files, max_bytes) = (capture.max_files as usize, capture.max_bytes.as_bytes());
+    Ok(Some(Captures::start(KeeperSettings { folder, max_files, max_bytes })))
+}
+
+fn capturing(pipeline: &Loaded, captures: Option<&Captures>) -> Result<Option<Capturing>> {
+    let Some(captures) = captures else { return Ok(None) };
+    let configs = pipeline.written_configs.iter();
+    let configs = configs.map(|(step, config)| Ok((step.clone(), serde_json::to_value(config)?)));
+    Ok(Some(Capturing {
+        captures: captures.clone(),
+        pipeline: pipeline.pipeline.id.clone(),
+        configs: Arc::new(configs.collect::<Result<_>>()?),
+    }))
+}
+
+fn load(engine: &Engine, component: &Component) -> Result<Arc<Plugin>> {
+    let expected = component.expected_sha256.as_deref();
+    Ok(engine.load_bytes(&component.origin, &component.bytes, expected)?)
 }
 
 /// What a worker of the pipeline runs.
@@ -116,7 +231,7 @@ pub fn deployment(
     ledger: &Ledger,
     storages: &[DeltaStorage],
 ) -> Deployment {
-    let Assembled { blueprint, configuration } = assembled;
+    let Assembled { blueprint, configuration, references, .. } = assembled;
     let open_sinks = DeltaTables {
         pipeline: pipeline.pipeline.id.clone(),
         ledger: ledger.clone(),
@@ -126,7 +241,7 @@ pub fn deployment(
         configuration: configuration.clone(),
     };
     let tables = storages.iter().map(DeltaStorage::table_store).collect();
-    Deployment { configuration, blueprint, tables, open_sinks: Box::new(open_sinks) }
+    Deployment { configuration, blueprint, tables, open_sinks: Box::new(open_sinks), references }
 }
 
 /// The dead letters first: the tree wants it so.
@@ -167,7 +282,12 @@ pub fn limits(limits: &config::StepLimits) -> Limits {
         memory,
         recycle_memory: limits.recycle_memory.map_or(memory / 4 * 3, ByteSize::as_usize),
         cpu: limits.time.into(),
+        wait: limits.wait.into(),
         output_bytes: limits.output.as_usize(),
+        output_rows: limits.output_rows as usize,
+        reason_bytes: limits.rejections.reason.as_usize(),
+        log_bytes: limits.log_bytes.as_usize(),
+        log_lines: limits.log_lines as usize,
         ..Limits::default()
     }
 }
@@ -292,10 +412,7 @@ pub fn worker_settings(pipeline: &config::Pipeline, until_caught_up: bool) -> Wo
             age: pipeline.backlog.age.into(),
             stop_after: pipeline.backlog.stop_after.into(),
         },
-        failures: FailureLimits {
-            max_share: pipeline.failures.max_share,
-            min_rows: pipeline.failures.min_rows,
-        },
+        failures: ShareLimit { max_share: pipeline.failures.max_share, min_rows: pipeline.failures.min_rows },
     }
 }
 
@@ -357,5 +474,15 @@ impl OpenSinks for DeltaTables {
             appliers.push((sink.name.clone(), Box::new(applier)));
         }
         Ok(appliers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pipeline_file_and_the_sandbox_have_the_same_defaults() {
+        assert_eq!(limits(&config::StepLimits::default()), Limits::default());
     }
 }

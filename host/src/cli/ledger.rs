@@ -4,13 +4,13 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
-use uuid::Uuid;
+use anyhow::{Context, Result};
 
-use super::{assemble, plugins, print};
+use super::{assemble, print};
+use crate::clock::SystemClock;
 use crate::config::{self, Loaded};
-use crate::ledger::Ledger;
 use crate::ledger::entry::{Body, Configuration, Entry, Epoch, PluginReference};
+use crate::ledger::{Ledger, LedgerSettings};
 use crate::sink::delta;
 
 pub async fn show(file: &Path, last: u64) -> Result<ExitCode> {
@@ -37,14 +37,9 @@ pub async fn show(file: &Path, last: u64) -> Result<ExitCode> {
 
 /// The pipeline's ledger, which must exist: looking at a pipeline begins nothing.
 pub async fn open_existing(pipeline: &Loaded) -> Result<Ledger> {
-    if !Ledger::is_begun(assemble::entry_store(pipeline)?).await? {
-        bail!(
-            "there is no ledger at {}: the pipeline has not run yet, or `state` is another",
-            pipeline.state
-        );
-    }
-    let configuration = assemble::assemble(pipeline, &plugins::engine()?)?.configuration;
-    assemble::open_ledger(pipeline, &configuration, Uuid::new_v4(), None).await
+    let (store, clock) = (assemble::entry_store(pipeline)?, Arc::new(SystemClock));
+    let opened = Ledger::open_begun(store, clock, LedgerSettings::default(), &pipeline.pipeline.id).await;
+    opened.with_context(|| pipeline.state.to_string())
 }
 
 fn show_entry(entry: &Arc<Entry>) {
@@ -71,8 +66,12 @@ fn show_entry(entry: &Arc<Entry>) {
 
 fn show_plugins(configuration: &Configuration) {
     for plugin in &configuration.plugins {
-        let PluginReference { layer, step, name, version, digest } = plugin;
-        print(&format!("    {layer}.{step}: {name} {version}, sha256 {digest}"));
+        let PluginReference { layer, step, name, version, digest, not_deterministic } = plugin;
+        let mark = match not_deterministic.is_empty() {
+            true => String::new(),
+            false => format!(", not deterministic: {}", not_deterministic.join(", ")),
+        };
+        print(&format!("    {layer}.{step}: {name} {version}, sha256 {digest}{mark}"));
     }
 }
 
@@ -97,6 +96,9 @@ fn show_epoch(head: &str, epoch: &Epoch) {
             task.accounting.dead_letters,
             task.accounting.lost
         ));
+    }
+    for (step, version) in &epoch.references {
+        print(&format!("    {step} looked up in {version}"));
     }
     for (sink, part) in &epoch.sinks {
         let rows: u64 = part.files.iter().map(|file| file.rows).sum();

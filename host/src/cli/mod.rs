@@ -3,9 +3,13 @@
 mod assemble;
 mod audit;
 mod check;
+mod components;
+mod grants;
 mod ledger;
+mod lock_file;
 mod plugin;
 mod plugins;
+mod references;
 mod reload;
 mod run;
 mod tables;
@@ -17,6 +21,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
+pub use self::references::form as reference_form;
 use crate::plugin::compile_as_child;
 use crate::telemetry;
 
@@ -52,12 +57,8 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         rows_of: Option<String>,
     },
-    /// Prints the JSON Schema of pipeline files, for editors, or of a plugin's configuration.
-    Schema {
-        /// The name of a bundled plugin, or the path of a component, ending in `.wasm`.
-        #[arg(long, value_name = "PLUGIN")]
-        plugin: Option<String>,
-    },
+    /// Prints the JSON Schema of pipeline files, for editors.
+    Schema,
     /// Looks at, tests, tries, measures and makes plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -80,6 +81,9 @@ struct RunArguments {
     /// Stop once everything is committed that was in the topics at the start.
     #[arg(long)]
     until_caught_up: bool,
+    /// Put the pipeline file's configuration in force even though the ledger shows that another one took its place.
+    #[arg(long)]
+    replace_configuration: bool,
     /// The form of the logs on standard error.
     #[arg(long, value_enum, default_value = "human")]
     log_format: telemetry::LogFormat,
@@ -133,17 +137,13 @@ fn dispatch(command: Command) -> Result<ExitCode> {
             Command::Tables { pipeline, rows, rows_of } => {
                 tables::show(&pipeline.file, rows, rows_of.as_deref()).await
             }
-            Command::Plugin(command) => command.run(),
+            Command::Plugin(command) => command.run().await,
             Command::CompilePlugin { cpu_seconds, memory } => {
                 compile_as_child(cpu_seconds, memory)?;
                 Ok(ExitCode::SUCCESS)
             }
-            Command::Schema { plugin } => {
-                let schema = match plugin {
-                    Some(plugin) => plugins::config_schema(&plugin)?,
-                    None => crate::config::json_schema().to_value(),
-                };
-                print(&serde_json::to_string_pretty(&schema)?);
+            Command::Schema => {
+                print(&serde_json::to_string_pretty(&crate::config::json_schema().to_value())?);
                 Ok(ExitCode::SUCCESS)
             }
         }

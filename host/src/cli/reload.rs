@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, error};
 
-use super::{assemble, plugins};
-use crate::config::{self, Loaded, Pipeline};
+use super::{assemble, components, plugins};
+use crate::capture::Captures;
+use crate::config::{self, Loaded, Lock, Pipeline};
 use crate::ledger::Ledger;
 use crate::pipeline::deployment::{Deployment, rehearse};
 use crate::pipeline::state_objects::StateObjects;
@@ -34,10 +35,13 @@ pub struct Reloader {
     pub running: Loaded,
     /// The digest of what the worker runs, or was given last.
     pub digest: String,
+    /// The digests of the shadows, which are no part of that.
+    pub shadows: Vec<String>,
     pub engine: Engine,
     pub ledger: Ledger,
     pub state: StateObjects,
     pub metrics: Arc<Metrics>,
+    pub captures: Option<Captures>,
 }
 
 impl Reloader {
@@ -88,17 +92,22 @@ impl Reloader {
     /// Nothing, if the file says what it said before, unless that is wanted too: the worker may have left it.
     async fn reload(&mut self, wanted_anyway: bool) -> Result<Option<Deployment>> {
         let (file, engine) = (self.running.file.clone(), self.engine.clone());
-        let read = move || {
-            let pipeline = config::load(&file)?;
-            let assembled = assemble::assemble(&pipeline, &engine)?;
-            Ok::<_, anyhow::Error>((pipeline, assembled))
+        let captures = self.captures.clone();
+        let pipeline = tokio::task::spawn_blocking(move || config::load(&file)).await??;
+        let gathered = components::gather(&pipeline).await?;
+        let assemble = move || {
+            let assembled = assemble::assemble(&pipeline, &gathered, &engine, captures.as_ref())?;
+            Ok::<_, anyhow::Error>((pipeline, gathered, assembled))
         };
-        let (pipeline, assembled) = tokio::task::spawn_blocking(read).await??;
+        let (pipeline, gathered, mut assembled) = tokio::task::spawn_blocking(assemble).await??;
         refuse_what_needs_a_restart(&self.running.pipeline, &pipeline.pipeline)?;
-        let digest = assembled.configuration.digest.clone();
-        if !wanted_anyway && digest == self.digest && pipeline.pipeline == self.running.pipeline {
+        let (digest, shadows) = (assembled.configuration.digest.clone(), assembled.shadow_digests());
+        let is_same = digest == self.digest && shadows == self.shadows;
+        if !wanted_anyway && is_same && pipeline.pipeline == self.running.pipeline {
             return Ok(None);
         }
+        assembled.log_shadow_faults();
+        assembled.read_references().await?;
         let storages = assemble::table_storages(&pipeline)?;
         let deployment = assemble::deployment(&pipeline, assembled, &self.ledger, &storages);
         let state = self.ledger.refresh().await?;
@@ -109,15 +118,19 @@ impl Reloader {
             Handle::current().block_on(rehearsal).map(|()| deployment)
         });
         let deployment = rehearsed.await??;
-        (self.running, self.digest) = (pipeline, digest);
+        components::keep(&pipeline, &gathered).await?;
+        components::warn_of_holds(&pipeline);
+        (self.running, self.digest, self.shadows) = (pipeline, digest, shadows);
         Ok(Some(deployment))
     }
 
     /// What the pipeline is made of, on this machine.
     fn files(&self) -> Vec<PathBuf> {
         let steps = self.running.pipeline.layers.values().flat_map(|layer| &layer.steps);
-        let components = steps.filter_map(|step| plugins::path(&self.running, step).ok());
-        let own = [self.running.file.clone(), self.running.directory.join(".env")];
+        let steps = steps.flat_map(|step| [Some(step.clone()), step.as_shadow()]).flatten();
+        let components = steps.filter_map(|step| plugins::path(&self.running, &step));
+        let file = &self.running.file;
+        let own = [file.clone(), Lock::path(file), self.running.directory.join(".env")];
         own.into_iter().chain(components).collect()
     }
 }

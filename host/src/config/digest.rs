@@ -16,7 +16,9 @@ const DECIDING_SETTINGS: [&str; 1] = ["isolation.level"];
 
 /// SHA-256 (hex) over everything that decides what rows come out, and into which tables. Left out is what
 /// decides only how fast: brokers and buckets and how to reach them, batches, epochs, sizes of files, threads, memory, HTTP,
-/// when instances are replaced, what is watched, and when a pipeline stops for failures or for a sink that does not follow. Plugins count by the digests of their components, `plugins`, and
+/// when instances are replaced, when reference tables are looked at and how large they may be, shadows, what is captured,
+/// logged and watched, and when a pipeline stops for failures, for rejections or for a sink that does not follow. Plugins
+/// count by the digests of their components, `plugins`, and
 /// not by their paths. Locations count as written, so that a folder can be moved with its pipeline file.
 pub fn digest(pipeline: &Pipeline, plugins: &BTreeMap<StepName, String>) -> String {
     let document = canonical(deciding(pipeline, plugins));
@@ -29,7 +31,7 @@ pub fn digest(pipeline: &Pipeline, plugins: &BTreeMap<StepName, String>) -> Stri
 /// Starts from everything and takes away, so that a key that is added one day counts until it is left out here.
 fn deciding(pipeline: &Pipeline, plugins: &BTreeMap<StepName, String>) -> Value {
     let mut document = serde_json::to_value(pipeline).expect("a pipeline is a JSON document");
-    for key in ["storage", "epoch", "backlog", "failures", "watch", "threads", "memory", "http"] {
+    for key in ["storage", "epoch", "backlog", "failures", "capture", "watch", "threads", "memory", "http"] {
         remove(&mut document, &[], key);
     }
     remove(&mut document, &["source"], "batch");
@@ -55,7 +57,26 @@ fn deciding(pipeline: &Pipeline, plugins: &BTreeMap<StepName, String>) -> Value 
         for (index, step) in layer.steps.iter().enumerate() {
             let step_document = &mut document["layers"][name]["steps"][index];
             remove(step_document, &[], "sha256");
-            remove(step_document, &["limits"], "recycle_memory");
+            remove(step_document, &[], "shadow");
+            for key in ["recycle_memory", "log_lines", "log_bytes"] {
+                remove(step_document, &["limits"], key);
+            }
+            for key in ["max_share", "min_rows"] {
+                remove(step_document, &["limits", "rejections"], key);
+            }
+            if !step.grants.env.is_empty() {
+                // A variable decides rows by its value.
+                let variables = step.grants.env.iter();
+                let variables =
+                    variables.map(|variable| (variable.name.clone(), variable.value.expose().into()));
+                step_document["grants"]["env"] = variables.collect::<Map<String, Value>>().into();
+            }
+            remove(step_document, &["reference"], "refresh");
+            remove(step_document, &["reference"], "max_bytes");
+            if let Some(columns) = step.reference.as_ref().and_then(|table| table.schema.as_ref()) {
+                step_document["reference"]["schema"] =
+                    columns.iter().map(|(name, of)| json!([name, of])).collect();
+            }
             step_document["plugin"] =
                 plugins.get(&(name.clone(), step.name.clone())).cloned().unwrap_or_default().into();
         }

@@ -20,7 +20,7 @@ impl Variables {
         Self { by_name: second.into_iter().chain(first).collect() }
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.by_name.get(name).map(String::as_str)
     }
 }

@@ -1,15 +1,19 @@
 //! From the file to a pipeline that can be run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::document::Node;
 use super::error::{ConfigError, DocumentPath, Problem};
 use super::interpolate::{Variables, interpolate};
-use super::location::Location;
+use super::location::{Location, LocationError};
+use super::lock::Lock;
 use super::pipeline::{Pipeline, Step};
+use super::reference::TableReference;
 use super::sinks::{self, Sink};
-use super::{dotenv, graph, typed, validate};
+use super::written::{WrittenConfig, written_configs};
+use super::{StepName, dotenv, grants, graph, typed, validate};
+use crate::registry::Reference;
 
 /// A valid pipeline, with everything in it that depends on where the file lies.
 #[derive(Debug, Clone)]
@@ -18,8 +22,14 @@ pub struct Loaded {
     pub file: PathBuf,
     /// The folder of the file: relative paths start here.
     pub directory: PathBuf,
+    /// Beside the file; empty where there is none.
+    pub lock: Lock,
     pub pipeline: Pipeline,
     pub state: Location,
+    /// Where failed calls are captured.
+    pub captures: Option<Location>,
+    /// The configurations of the steps that have one, references in them not resolved.
+    pub written_configs: HashMap<StepName, WrittenConfig>,
     /// In the order of the file, each layer's own before its quarantine, dead letters last.
     pub sinks: Vec<Sink>,
     /// The layers' names, each after its parent.
@@ -31,6 +41,7 @@ pub struct Loaded {
 pub enum PluginSource {
     Bundled(String),
     File(PathBuf),
+    Registry(Reference),
 }
 
 impl Loaded {
@@ -40,10 +51,19 @@ impl Loaded {
     }
 
     pub fn plugin_source(&self, step: &Step) -> PluginSource {
+        // What begins like a reference and is none was refused when the file was read.
+        if let Ok(reference) = step.plugin.parse() {
+            return PluginSource::Registry(reference);
+        }
         if step.plugin.ends_with(".wasm") {
             return PluginSource::File(self.directory.join(&step.plugin));
         }
         PluginSource::Bundled(step.plugin.clone())
+    }
+
+    /// Where a step's reference table is.
+    pub fn reference_location(&self, reference: &TableReference) -> Result<Location, LocationError> {
+        Location::resolve(reference.location(), &self.directory)
     }
 
     pub fn sink(&self, name: &str) -> Option<&Sink> {
@@ -77,10 +97,12 @@ pub fn load_with(
     if !problems.is_empty() {
         return Err(invalid(problems));
     }
-    let pipeline: Pipeline = typed::read(&document).map_err(|problem| invalid(vec![problem]))?;
+    let mut pipeline: Pipeline = typed::read(&document).map_err(|problem| invalid(vec![problem]))?;
 
     let mut found = validate::check(&pipeline);
+    grants::resolve(&mut pipeline, &variables, &directory, &mut found);
     let (sinks, state) = sinks::resolve(&pipeline, &directory, &mut found);
+    let captures = sinks::resolve_captures(&pipeline, &directory, &sinks, state.as_ref(), &mut found);
     let mut problems: Vec<Problem> = found
         .list
         .into_iter()
@@ -89,14 +111,26 @@ pub fn load_with(
     problems.sort_by_key(|problem| problem.position);
     match state {
         Some(state) if problems.is_empty() => {
+            let lock = Lock::read(&Lock::path(&absolute))?;
             let layers_parents_first = graph::parents_first(&pipeline);
-            Ok(Loaded { file: absolute, directory, pipeline, state, sinks, layers_parents_first })
+            let written_configs = written_configs(&document);
+            Ok(Loaded {
+                file: absolute,
+                directory,
+                lock,
+                pipeline,
+                state,
+                captures,
+                written_configs,
+                sinks,
+                layers_parents_first,
+            })
         }
         _ => Err(invalid(problems)),
     }
 }
 
-fn read_dotenv(file: &Path) -> Result<Vec<(String, String)>, ConfigError> {
+pub(super) fn read_dotenv(file: &Path) -> Result<Vec<(String, String)>, ConfigError> {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

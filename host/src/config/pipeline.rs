@@ -5,8 +5,12 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::grants::Grants;
 use super::http::HttpAddress;
+use super::reference::TableReference;
 use super::secret::{PluginConfig, Secret};
+use super::shadow::Shadow;
+use super::step_limits::StepLimits;
 use super::units::{ByteSize, Period, Timestamp};
 
 /// A Sluicebox pipeline: a source, a tree of layers, a state location.
@@ -39,6 +43,10 @@ pub struct Pipeline {
     pub layers: IndexMap<String, Layer>,
     #[serde(default)]
     pub failures: FailureLimits,
+    /// Where calls on which a step fails are kept, for `sluicebox plugin run --replay`. A capture holds rows as they
+    /// are, and what the step remembers. Off if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<Capture>,
     /// Whether changes of this file and of its plugins are taken up while the pipeline runs. SIGHUP does so once.
     #[serde(default)]
     pub watch: bool,
@@ -287,7 +295,8 @@ pub enum Late {
 pub struct Step {
     /// Unique within the layer.
     pub name: String,
-    /// The name of a bundled plugin, or the path of a component, ending in `.wasm`, relative to this file.
+    /// The name of a bundled plugin; the path of a component, ending in `.wasm`, relative to this file; or a component in
+    /// a registry, `oci://registry/name:tag` or `oci://registry/name@sha256:…`.
     pub plugin: String,
     /// The SHA-256 that the component must have, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -296,10 +305,18 @@ pub struct Step {
     /// Whatever the plugin asks for.
     #[serde(default)]
     pub config: PluginConfig,
+    /// The table of a plugin that looks rows up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<TableReference>,
     #[serde(default)]
     pub on_error: OnError,
     #[serde(default)]
     pub limits: StepLimits,
+    #[serde(default, skip_serializing_if = "Grants::is_nothing")]
+    pub grants: Grants,
+    /// A plugin that is tried on the same batches, without effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadow>,
 }
 
 /// What happens to rows that break the plugin (trap, time-out, memory), or for which it returns a `data` error.
@@ -311,33 +328,6 @@ pub enum OnError {
     Quarantine,
     /// Stop the pipeline.
     Stop,
-}
-
-/// What one instance of a plugin may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct StepLimits {
-    /// Linear memory, for each partition.
-    pub memory: ByteSize,
-    /// An instance whose memory has grown so far is replaced between two epochs, its state carried over, since
-    /// WebAssembly memory never shrinks. Three quarters of `memory`, unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub recycle_memory: Option<ByteSize>,
-    /// CPU time of one call.
-    pub time: Period,
-    /// What one call may give back.
-    pub output: ByteSize,
-}
-
-impl Default for StepLimits {
-    fn default() -> Self {
-        Self {
-            memory: ByteSize::mebibytes(64),
-            recycle_memory: None,
-            time: Period::seconds(2),
-            output: ByteSize::mebibytes(256),
-        }
-    }
 }
 
 /// A Delta table that gets a layer's rows.
@@ -395,6 +385,30 @@ impl Default for FailureLimits {
     fn default() -> Self {
         Self { max_share: 0.5, min_rows: 1000 }
     }
+}
+
+/// Where calls on which a step fails are kept, and how much of them. Beyond `max_files` or `max_bytes` no more are kept,
+/// until some are removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Capture {
+    /// A folder: a path relative to this file, or a URL.
+    pub folder: String,
+    /// Captures in the folder.
+    #[serde(default = "sixteen")]
+    #[schemars(range(min = 1))]
+    pub max_files: u32,
+    /// Of all captures in the folder together.
+    #[serde(default = "default_capture_bytes")]
+    pub max_bytes: ByteSize,
+}
+
+fn sixteen() -> u32 {
+    16
+}
+
+fn default_capture_bytes() -> ByteSize {
+    ByteSize::mebibytes(64)
 }
 
 /// What the worker may hold in memory.

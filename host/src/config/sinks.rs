@@ -72,6 +72,26 @@ pub(super) fn resolve(
     (sinks.into_iter().map(|(_, sink)| sink).collect(), state)
 }
 
+/// Where captures go: apart from tables and state, which are swept.
+pub(super) fn resolve_captures(
+    pipeline: &Pipeline,
+    directory: &Path,
+    sinks: &[Sink],
+    state: Option<&Location>,
+    found: &mut Findings,
+) -> Option<Location> {
+    let path = DocumentPath::default().key("capture").key("folder");
+    let folder = located(&pipeline.capture.as_ref()?.folder, directory, &path, found)?;
+    let places = sinks.iter().map(|sink| (format!("the table of sink `{}`", sink.name), &sink.location));
+    let places = places.chain(state.map(|state| ("the state location".to_owned(), state)));
+    for (what, place) in places {
+        if place.contains(&folder) {
+            found.add(path.clone(), format!("lies inside {what} ({place}): give it a folder of its own"));
+        }
+    }
+    Some(folder)
+}
+
 fn tables(pipeline: &Pipeline) -> Vec<(DocumentPath, SinkKind, &str, Option<u64>)> {
     let mut tables = Vec::new();
     for (name, layer) in &pipeline.layers {

@@ -5,8 +5,10 @@ use std::collections::HashSet;
 
 use super::error::DocumentPath;
 use super::pipeline::{DeltaSink, KafkaSource, Late, Layer, Mode, OnError, Pipeline, Step};
+use super::step_limits::StepLimits;
 use super::units::{ByteSize, Period};
-use super::{graph, sinks};
+use super::{graph, reference, sinks};
+use crate::registry::Reference;
 
 /// Columns that the host makes. They cannot be declared.
 const HOST_COLUMNS: [&str; 7] =
@@ -45,6 +47,10 @@ impl Findings {
 
     fn above_zero(&mut self, value: impl IsZero, path: DocumentPath) {
         self.expect(!value.is_zero(), path, "must be above zero");
+    }
+
+    fn share(&mut self, share: f64, path: DocumentPath) {
+        self.expect(share > 0.0 && share <= 1.0, path, "must be above 0 and at most 1");
     }
 }
 
@@ -149,6 +155,11 @@ fn check_limits(pipeline: &Pipeline, found: &mut Findings) {
         path.key("stop_after"),
         "must not be below `backlog.age`: the source is paused before the pipeline stops",
     );
+    if let Some(capture) = &pipeline.capture {
+        let path = root.key("capture");
+        found.above_zero(capture.max_files, path.key("max_files"));
+        found.above_zero(capture.max_bytes, path.key("max_bytes"));
+    }
     if let Some(threads) = pipeline.threads {
         found.above_zero(threads, root.key("threads"));
         let most = MOST_THREADS;
@@ -159,12 +170,7 @@ fn check_limits(pipeline: &Pipeline, found: &mut Findings) {
         root.key("memory").key("in_flight"),
         "must hold at least one batch: not below `source.batch.bytes`",
     );
-    let share = pipeline.failures.max_share;
-    found.expect(
-        share > 0.0 && share <= 1.0,
-        root.key("failures").key("max_share"),
-        "must be above 0 and at most 1",
-    );
+    found.share(pipeline.failures.max_share, root.key("failures").key("max_share"));
 }
 
 fn check_decode(pipeline: &Pipeline, found: &mut Findings) {
@@ -234,24 +240,57 @@ fn check_step(step: &Step, path: &DocumentPath, found: &mut Findings) {
         path.key("name"),
         "a step's name starts with a letter and goes on with letters, digits, `-` and `_`",
     );
-    found.expect(
-        is_name(&step.plugin) || step.plugin.ends_with(".wasm"),
-        path.key("plugin"),
-        "give the name of a bundled plugin, or the path of a component, ending in `.wasm`",
-    );
-    if let Some(pin) = &step.sha256 {
+    check_component(&step.plugin, step.sha256.as_deref(), path, found);
+    check_step_limits(&step.limits, &path.key("limits"), found);
+    if let Some(table) = &step.reference {
+        reference::check(table, &path.key("reference"), found);
+    }
+    if let Some(shadow) = &step.shadow {
+        let path = path.key("shadow");
+        check_component(&shadow.plugin, shadow.sha256.as_deref(), &path, found);
+        if let Some(limits) = &shadow.limits {
+            check_step_limits(limits, &path.key("limits"), found);
+        }
+        if let Some(samples) = &shadow.samples {
+            let path = path.key("samples");
+            found.expect(!samples.file.is_empty(), path.key("file"), "give the path of a file");
+            found.above_zero(samples.each, path.key("each"));
+            found.above_zero(samples.bytes, path.key("bytes"));
+        }
+    }
+}
+
+fn check_component(plugin: &str, sha256: Option<&str>, path: &DocumentPath, found: &mut Findings) {
+    match plugin.parse::<Reference>() {
+        Ok(_) => {}
+        Err(error) if Reference::is_meant(plugin) => found.add(path.key("plugin"), error.to_string()),
+        Err(_) => found.expect(
+            is_name(plugin) || plugin.ends_with(".wasm"),
+            path.key("plugin"),
+            "give the name of a bundled plugin, the path of a component, ending in `.wasm`, or \
+             `oci://registry/name:tag`",
+        ),
+    }
+    if let Some(pin) = sha256 {
         let fits = pin.len() == 64 && pin.bytes().all(|byte| byte.is_ascii_hexdigit());
         found.expect(fits, path.key("sha256"), "a SHA-256 is 64 hexadecimal digits");
     }
-    let limits = path.key("limits");
-    found.above_zero(step.limits.memory, limits.key("memory"));
+}
+
+fn check_step_limits(limits: &StepLimits, path: &DocumentPath, found: &mut Findings) {
+    found.above_zero(limits.memory, path.key("memory"));
     found.expect(
-        step.limits.recycle_memory.is_none_or(|recycle| recycle <= step.limits.memory),
-        limits.key("recycle_memory"),
+        limits.recycle_memory.is_none_or(|recycle| recycle <= limits.memory),
+        path.key("recycle_memory"),
         "must not be above `memory`",
     );
-    found.above_zero(step.limits.time, limits.key("time"));
-    found.above_zero(step.limits.output, limits.key("output"));
+    found.above_zero(limits.time, path.key("time"));
+    found.above_zero(limits.wait, path.key("wait"));
+    found.above_zero(limits.output, path.key("output"));
+    found.above_zero(limits.output_rows, path.key("output_rows"));
+    let (rejections, path) = (&limits.rejections, path.key("rejections"));
+    found.share(rejections.max_share, path.key("max_share"));
+    found.above_zero(rejections.reason, path.key("reason"));
 }
 
 fn check_sink(sink: &DeltaSink, path: &DocumentPath, found: &mut Findings) {

@@ -83,6 +83,9 @@ pub struct PluginReference {
     pub version: String,
     /// SHA-256 (hex) of the component's bytes.
     pub digest: String,
+    /// What the step is granted by which its rows may come out otherwise the next time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_deterministic: Vec<String>,
 }
 
 /// What a worker made durable at once.
@@ -103,6 +106,9 @@ pub struct Epoch {
     /// later knows that the sink went backwards.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub seen: BTreeMap<String, SinkRecord>,
+    /// For each step that looks rows up (`layer/step`), the version of its table that the epoch's rows were looked up in.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub references: BTreeMap<String, String>,
 }
 
 /// What a worker saw of a sink.

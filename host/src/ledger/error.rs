@@ -44,6 +44,9 @@ pub enum LedgerError {
          location that it had before or restore it, or give the pipeline other tables"
     )]
     Missing { known: Uuid },
+    /// For one who does not begin it.
+    #[error("there is no ledger here: the pipeline has not run yet, or `state` is another")]
+    NotBegun,
     #[error(
         "entry {number} of the ledger is gone, and no snapshot stands for it: the state location was deleted or \
          swapped under the running pipeline. Stop all workers and restore it"

@@ -43,29 +43,48 @@ impl Ledger {
         opening: Opening,
     ) -> Result<Self, LedgerError> {
         let objects = Objects::new(store, clock);
+        let ledger = Self::read_to_the_tail(objects, settings, &opening.pipeline, Some(&opening)).await?;
+        let found = ledger.state().ledger;
+        match opening.known {
+            Some(known) if known != found => Err(LedgerError::OtherLedger { found, known }),
+            _ => Ok(ledger),
+        }
+    }
+
+    /// [`open`](Self::open) for one who only looks: begins nothing.
+    pub async fn open_begun(
+        store: Arc<dyn EntryStore>,
+        clock: Arc<dyn Clock>,
+        settings: LedgerSettings,
+        pipeline: &str,
+    ) -> Result<Self, LedgerError> {
+        Self::read_to_the_tail(Objects::new(store, clock), settings, pipeline, None).await
+    }
+
+    async fn read_to_the_tail(
+        objects: Objects,
+        settings: LedgerSettings,
+        pipeline: &str,
+        opening: Option<&Opening>,
+    ) -> Result<Self, LedgerError> {
         let known = loop {
-            if let Some(known) = find(&objects, &opening).await? {
+            if let Some(known) = find(&objects, opening).await? {
                 break known;
             }
         };
         let ledger = Self::new(objects, settings, known);
         let state = ledger.refresh().await?;
-        if state.pipeline != opening.pipeline {
-            let (found, expected) = (state.pipeline.clone(), opening.pipeline);
+        if state.pipeline != pipeline {
+            let (found, expected) = (state.pipeline.clone(), pipeline.to_owned());
             return Err(LedgerError::OtherPipeline { found, expected });
         }
-        match opening.known {
-            Some(known) if known != state.ledger => {
-                Err(LedgerError::OtherLedger { found: state.ledger, known })
-            }
-            _ => Ok(ledger),
-        }
+        Ok(ledger)
     }
 }
 
 /// A state to start from, to be believed only after a [`refresh`](Ledger::refresh); `None` if somebody
 /// else changed what was there meanwhile.
-async fn find(objects: &Objects, opening: &Opening) -> Result<Option<Known>, LedgerError> {
+async fn find(objects: &Objects, opening: Option<&Opening>) -> Result<Option<Known>, LedgerError> {
     if let Some(number) = objects.newest_snapshot(None).await? {
         let found = objects.snapshot(number).await?;
         return Ok(found.map(|state| Known { state: Arc::new(state), snapshot: Some(number) }));
@@ -81,6 +100,7 @@ async fn find(objects: &Objects, opening: &Opening) -> Result<Option<Known>, Led
         let begun = *first == 0 || objects.newest_snapshot(None).await?.is_some();
         return if begun { Ok(None) } else { Err(LedgerError::Beheaded { first: *first }) };
     }
+    let opening = opening.ok_or(LedgerError::NotBegun)?;
     if let Some(known) = opening.known {
         return Err(LedgerError::Missing { known });
     }

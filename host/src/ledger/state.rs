@@ -23,6 +23,12 @@ pub struct LedgerState {
     /// The last entry of the prefix.
     pub number: EntryNumber,
     pub configuration: Configuration,
+    /// The entry that put it in force.
+    #[serde(default)]
+    pub configured: Configured,
+    /// What was in force before and is no more, each once, the last one last; the oldest are forgotten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<Replaced>,
     /// 0 until the first schema is proposed.
     pub schema_version: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,6 +37,26 @@ pub struct LedgerState {
     pub tasks: BTreeMap<TopicPartition, TaskState>,
     pub sinks: BTreeMap<String, SinkState>,
     writers: BTreeMap<Uuid, WriterHistory>,
+}
+
+/// How many configurations are remembered besides the one in force.
+pub const REMEMBERED: usize = 10;
+
+/// An entry that put a configuration in force.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configured {
+    pub entry: EntryNumber,
+    /// As [`Entry::written_at_ms`] has it.
+    pub at_ms: i64,
+}
+
+/// A configuration that was in force.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Replaced {
+    pub configured: Configured,
+    /// The entry that put another one in its place.
+    pub by: EntryNumber,
+    pub configuration: Configuration,
 }
 
 /// Where a task stands.
@@ -83,6 +109,8 @@ impl LedgerState {
             pipeline: genesis.pipeline.clone(),
             number: entry.number,
             configuration: genesis.configuration.clone(),
+            configured: Configured { entry: entry.number, at_ms: entry.written_at_ms },
+            replaced: Vec::new(),
             schema_version: 0,
             schema: None,
             tasks: BTreeMap::new(),
@@ -105,7 +133,10 @@ impl LedgerState {
             // The judge lets no second genesis pass.
             Body::Genesis(_) => {}
             Body::Epoch(epoch) => self.apply_epoch(entry.number, epoch),
-            Body::Configure(change) => self.configure(entry.number, &change.configuration),
+            Body::Configure(change) => {
+                self.remember_configuration(entry, &change.configuration.digest);
+                self.configure(entry.number, &change.configuration);
+            }
             Body::Sweep(sweep) => {
                 for writer in &sweep.condemned {
                     self.writers.entry(writer.incarnation).or_default().condemned.insert(writer.epoch);
@@ -145,6 +176,18 @@ impl LedgerState {
                 state.note(seen);
             }
         }
+    }
+
+    /// The configuration in force, which the entry replaces.
+    fn remember_configuration(&mut self, entry: &Entry, next: &str) {
+        let configured = Configured { entry: entry.number, at_ms: entry.written_at_ms };
+        let configured = std::mem::replace(&mut self.configured, configured);
+        let configuration = self.configuration.clone();
+        self.replaced
+            .retain(|replaced| ![next, &configuration.digest].contains(&&*replaced.configuration.digest));
+        self.replaced.push(Replaced { configured, by: entry.number, configuration });
+        let forgotten = self.replaced.len().saturating_sub(REMEMBERED);
+        self.replaced.drain(..forgotten);
     }
 
     fn configure(&mut self, number: EntryNumber, configuration: &Configuration) {

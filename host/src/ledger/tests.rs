@@ -14,6 +14,7 @@ use super::entry::{
     TableVersion, TaskEntry, Writer,
 };
 use super::local::LocalEntries;
+use super::state::REMEMBERED;
 use super::store::{EntryStore, Put};
 use super::sweep::{FoundFile, Holds, plan_sweep, writer_of};
 use super::{Appended, Ledger, LedgerError, LedgerSettings, Opening, Proposal, Verdict};
@@ -30,6 +31,7 @@ pub(crate) fn configuration(digest: &str, sinks: &[&str]) -> Configuration {
         name: "window".to_owned(),
         version: "1.0.0".to_owned(),
         digest: "ab".to_owned(),
+        not_deterministic: Vec::new(),
     };
     Configuration {
         digest: digest.to_owned(),
@@ -60,6 +62,7 @@ pub(crate) fn epoch(tasks: Vec<TaskEntry>) -> Epoch {
         tasks,
         sinks: BTreeMap::new(),
         seen: BTreeMap::new(),
+        references: BTreeMap::new(),
     }
 }
 
@@ -358,4 +361,34 @@ async fn what_was_seen_of_a_sink_only_grows() {
     enter(&ledger, 1, Epoch { seen: seen(5, 7), ..epoch(vec![]) }).await;
     enter(&ledger, 2, Epoch { seen: seen(4, 9), ..epoch(vec![]) }).await;
     assert_eq!(ledger.state().sinks["bronze"].record.as_ref(), seen(5, 7).get("bronze"));
+}
+
+/// Each configuration that was in force is remembered once, by the entry that put it in force last, and the oldest are
+/// forgotten.
+#[tokio::test]
+async fn replaced_configurations_are_remembered() {
+    let ledger = open(&memory(), opening()).await.unwrap();
+    let mut attempt = 0;
+    let mut configure = async |to: &str| {
+        attempt += 1;
+        let replaces = ledger.state().configuration.digest.clone();
+        let body = Body::Configure(Configure { replaces, configuration: configuration(to, &[]) });
+        let appended = ledger.append(proposal(attempt, body)).await.unwrap();
+        assert!(matches!(appended, Appended::Entered(_)), "{appended:?}");
+    };
+    for to in ["c1", "c0", "c1"] {
+        configure(to).await;
+    }
+    let remembered = || -> Vec<(u64, u64, String)> {
+        let state = ledger.state();
+        let replaced = state.replaced.iter();
+        replaced.map(|was| (was.configured.entry, was.by, was.configuration.digest.clone())).collect()
+    };
+    assert_eq!(remembered(), [(2, 3, "c0".to_owned())], "`c1` is in force again");
+    assert_eq!(ledger.state().configured.entry, 3);
+    for to in 0..20 {
+        configure(&format!("d{to}")).await;
+    }
+    assert_eq!(remembered().len(), REMEMBERED);
+    assert_eq!(remembered().last().unwrap().2, "d18");
 }

@@ -115,6 +115,7 @@ async fn enter(ledger: &Ledger, rows: u64, seen: BTreeMap<String, SinkRecord>) {
         tasks: Vec::new(),
         sinks,
         seen,
+        references: BTreeMap::new(),
     });
     let writer = Writer { incarnation: Uuid::from_u128(2), epoch: ledger.state().number + 1 };
     let proposal = Proposal { writer, opened_at_ms: SystemClock.now_ms(), body };

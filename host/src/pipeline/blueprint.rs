@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
+
 use super::event_clock::EventTimePlan;
 use super::lane::TaskPlan;
 use super::outputs::{SinkLayout, WriteError};
-use super::tree::LayerTree;
-use super::tree::decoded_schema;
+use super::tree::{LayerTree, OpenLayer, decoded_schema};
 use crate::decode::event_time::EventTimeError;
 use crate::decode::{DecodeError, DecodeSettings, Decoder};
 use crate::ledger::LedgerState;
@@ -56,6 +57,23 @@ impl Blueprint {
             Some(records) => self.plan(records),
             None => self.plan_tree(Arc::new(self.tree.without_layers()), &RecordSchema::default()),
         }
+    }
+
+    /// Every step of the tree, for records of this schema.
+    pub fn open_layers(&self, records: &RecordSchema) -> Result<Vec<OpenLayer>, PlanError> {
+        let decoder = Decoder::new(self.decode.clone(), records.clone())?;
+        Ok(self.tree.open(&decoded_schema(decoder.output_schema()))?)
+    }
+
+    /// The columns of the decoded records under the schema in force; nothing while none is known.
+    pub fn decoded_in_force(&self, state: &LedgerState) -> Result<Option<SchemaRef>, PlanError> {
+        let Some(records) = state.schema.as_ref().or(self.declared.as_ref()) else { return Ok(None) };
+        self.decoded(records).map(Some)
+    }
+
+    /// The columns of records that are decoded under this schema.
+    pub fn decoded(&self, records: &RecordSchema) -> Result<SchemaRef, PlanError> {
+        Ok(decoded_schema(Decoder::new(self.decode.clone(), records.clone())?.output_schema()))
     }
 
     fn plan_tree(&self, tree: Arc<LayerTree>, records: &RecordSchema) -> Result<TaskPlan, PlanError> {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::budget::Budget;
 use super::intake::lane_of;
 use super::lane::{EpochLimits, LaneCommand, LaneCut, LaneError, LaneHandle, LaneReport, TaskPlan};
+use super::references::TableSwitch;
 use super::task::TaskStart;
 use crate::progress::TopicPartition;
 use crate::telemetry::Metrics;
@@ -92,8 +93,22 @@ impl Crew {
         }
     }
 
-    /// A cut through all tasks, each at a batch boundary.
-    pub async fn cut(&self, epoch: u64) -> Result<Vec<LaneCut>, LaneError> {
-        try_join_all(self.lanes.iter().map(|lane| lane.cut(epoch))).await
+    /// A cut through all tasks, each at a batch boundary. What comes after it has another version of a reference table if
+    /// one is given; after an error, some tasks may have it and others not.
+    pub async fn cut(&self, epoch: u64, switch: Option<TableSwitch>) -> Result<Vec<LaneCut>, LaneError> {
+        let mut switches = self.divide(switch).into_iter();
+        let cuts = self.lanes.iter().map(|lane| lane.cut(epoch, switches.next().flatten()));
+        try_join_all(cuts).await
+    }
+
+    /// For each lane its part.
+    fn divide(&self, switch: Option<TableSwitch>) -> Vec<Option<TableSwitch>> {
+        let Some(TableSwitch { place, tree, ready }) = switch else { return Vec::new() };
+        let part = |_| TableSwitch { place, tree: tree.clone(), ready: HashMap::new() };
+        let mut parts: Vec<TableSwitch> = self.lanes.iter().map(part).collect();
+        for (partition, step) in ready {
+            parts[lane_of(&partition, self.lanes.len())].ready.insert(partition, step);
+        }
+        parts.into_iter().map(Some).collect()
     }
 }

@@ -8,11 +8,13 @@ use uuid::Uuid;
 
 use super::blueprint::{Blueprint, PlanError};
 use super::event_clock::EventClock;
+use super::references::{RefusedTable, StepReference};
 use super::state_objects::{StateError, StateObjects};
 use super::task::{Task, TaskError, TaskStart};
 use super::worker::OpenSinks;
 use crate::decode::Decoder;
 use crate::ledger::entry::{Body, Configuration, Configure, Writer};
+use crate::ledger::state::Replaced;
 use crate::ledger::{Appended, Ledger, LedgerError, LedgerState, Proposal};
 use crate::source::Generation;
 use crate::telemetry::Metrics;
@@ -23,6 +25,8 @@ pub struct Deployment {
     /// For each sink, where its files go.
     pub tables: Arc<[Arc<dyn ObjectStore>]>,
     pub open_sinks: Box<dyn OpenSinks>,
+    /// Whose tables the blueprint's tree has.
+    pub references: Vec<StepReference>,
 }
 
 /// Where a running worker gets other deployments from.
@@ -43,6 +47,8 @@ pub enum RehearsalError {
     #[error(transparent)]
     State(#[from] StateError),
     #[error(transparent)]
+    Reference(#[from] RefusedTable),
+    #[error(transparent)]
     Task(#[from] TaskError),
 }
 
@@ -55,6 +61,9 @@ pub async fn rehearse(
     metrics: &Arc<Metrics>,
 ) -> Result<(), RehearsalError> {
     let plan = blueprint.plan_in_force(state)?;
+    if let Some(decoded) = blueprint.decoded_in_force(state)? {
+        blueprint.tree.try_references(&decoded)?;
+    }
     for task in state.tasks.values().filter(|task| !task.state.is_empty()) {
         let start = TaskStart {
             partition: task.partition.clone(),
@@ -71,12 +80,43 @@ pub async fn rehearse(
     Ok(())
 }
 
+/// Whether a configuration may come back after another one took its place.
+#[derive(Debug, Clone, Copy)]
+pub enum Comeback<'digest> {
+    Allowed,
+    /// Not by mistake, as when a worker starts with an old file: only if the configuration with this digest, which is
+    /// meant to be replaced, is in force.
+    Only {
+        replaces: Option<&'digest str>,
+    },
+}
+
+/// What became of a configuration.
+#[derive(Debug)]
+pub enum PutInForce {
+    InForce,
+    /// It was in force once, and is left as it is.
+    WasReplaced(Replaced),
+}
+
 /// Puts the configuration in force, if another one is. Workers on the other one take this one up, or stop.
-pub async fn put_in_force(ledger: &Ledger, configuration: &Configuration) -> Result<(), LedgerError> {
+pub async fn put_in_force(
+    ledger: &Ledger,
+    configuration: &Configuration,
+    comeback: Comeback<'_>,
+) -> Result<PutInForce, LedgerError> {
     loop {
         let state = ledger.refresh().await?;
-        if state.configuration.digest == configuration.digest {
-            return Ok(());
+        let in_force = &state.configuration.digest;
+        if *in_force == configuration.digest {
+            return Ok(PutInForce::InForce);
+        }
+        if let Comeback::Only { replaces } = comeback
+            && replaces != Some(in_force.as_str())
+            && let Some(replaced) =
+                state.replaced.iter().find(|replaced| replaced.configuration.digest == configuration.digest)
+        {
+            return Ok(PutInForce::WasReplaced(replaced.clone()));
         }
         tracing::info!(digest = configuration.digest, "the configuration changed; entering it in the ledger");
         // An incarnation of its own: the worker's proposals count from 1.
@@ -87,7 +127,7 @@ pub async fn put_in_force(ledger: &Ledger, configuration: &Configuration) -> Res
         });
         let opened_at_ms = ledger.clock().now_ms();
         match ledger.append(Proposal { writer, opened_at_ms, body }).await? {
-            Appended::Entered(_) => return Ok(()),
+            Appended::Entered(_) => return Ok(PutInForce::InForce),
             lost => tracing::debug!(?lost, "somebody else changed the configuration too"),
         }
     }

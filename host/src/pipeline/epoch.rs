@@ -51,6 +51,8 @@ pub struct EpochCut {
     /// For each task, the entry that it goes on from.
     pub builds_on: HashMap<TopicPartition, EntryNumber>,
     pub seen: BTreeMap<String, SinkRecord>,
+    /// The versions of the reference tables that its rows were looked up in.
+    pub references: BTreeMap<String, String>,
 }
 
 /// Faults of the moment and broken ledgers alike: the epoch is dropped, and its tasks are recovered.
@@ -121,6 +123,7 @@ impl EpochWriter {
             tasks,
             sinks,
             seen: cut.seen,
+            references: cut.references,
         });
         let started = Instant::now();
         crash::point("before_entry");

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::budget::Budget;
 use super::event_clock::{EventClock, EventTimePlan};
 use super::outputs::{Outputs, SinkFiles, SinkLayout};
+use super::references::TableSwitch;
 use super::task::{Processed, Task, TaskCut, TaskError, TaskStart};
 use super::tree::LayerTree;
 use crate::batch::RawBatch;
@@ -50,9 +51,11 @@ pub enum LaneCommand {
     Retire(Vec<TopicPartition>),
     /// Drops tasks that were retired and cut.
     Drop(Vec<TopicPartition>),
-    /// Hands over what was done since the last cut. Batches that wait stay for the next epoch.
+    /// Hands over what was done since the last cut. Batches that wait stay for the next epoch, which has another version
+    /// of a reference table if one is given.
     Cut {
         epoch: u64,
+        switch: Option<TableSwitch>,
         reply: oneshot::Sender<Result<LaneCut, LaneError>>,
     },
 }
@@ -140,9 +143,9 @@ impl LaneHandle {
         self.commands.clone()
     }
 
-    pub async fn cut(&self, epoch: u64) -> Result<LaneCut, LaneError> {
+    pub async fn cut(&self, epoch: u64, switch: Option<TableSwitch>) -> Result<LaneCut, LaneError> {
         let (reply, answer) = oneshot::channel();
-        self.send(LaneCommand::Cut { epoch, reply });
+        self.send(LaneCommand::Cut { epoch, switch, reply });
         answer.await.map_err(|_| LaneError::Gone)?
     }
 }
@@ -234,8 +237,8 @@ impl Lane {
                     self.tasks.remove(&partition);
                 }
             }
-            LaneCommand::Cut { epoch, reply } => {
-                let cut = self.cut(epoch);
+            LaneCommand::Cut { epoch, switch, reply } => {
+                let cut = self.cut(epoch, switch);
                 if cut.is_err() {
                     self.held = Some(Held::Lost(LaneError::Lost));
                 }
@@ -290,7 +293,7 @@ impl Lane {
         self.open_rows >= self.limits.rows || self.outputs.buffered_bytes() >= self.limits.bytes
     }
 
-    fn cut(&mut self, epoch: u64) -> Result<LaneCut, LaneError> {
+    fn cut(&mut self, epoch: u64, switch: Option<TableSwitch>) -> Result<LaneCut, LaneError> {
         if let Some(Held::Lost(error)) = &mut self.held {
             return Err(std::mem::replace(error, LaneError::Lost));
         }
@@ -301,7 +304,20 @@ impl Lane {
         }
         self.open_rows = 0;
         self.held.take_if(|held| matches!(held, Held::Full));
-        Ok(LaneCut { tasks, files: self.outputs.cut(epoch)? })
+        let files = self.outputs.cut(epoch)?;
+        if let Some(switch) = switch {
+            self.switch(switch)?;
+        }
+        Ok(LaneCut { tasks, files })
+    }
+
+    fn switch(&mut self, switch: TableSwitch) -> Result<(), LaneError> {
+        let TableSwitch { place, tree, mut ready } = switch;
+        for (partition, task) in &mut self.tasks {
+            task.switch(place, &tree, ready.remove(partition))?;
+        }
+        self.plan.tree = tree;
+        Ok(())
     }
 
     fn reset(&mut self, plan: TaskPlan) {

@@ -7,8 +7,10 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::kernels::cmp;
 use arrow::datatypes::TimestampMicrosecondType;
 
+use super::capturing::{Capturing, Scene, StateAtCut};
 use super::keyed_rows;
 use super::outputs::Outputs;
+use super::shadow::{Place, Shadow};
 use super::side_rows::SetAside;
 use super::suspect::Suspect;
 use super::task::{TaskError, TaskFault};
@@ -26,6 +28,9 @@ pub struct Passage<'a> {
     pub watermark: Option<i64>,
     pub suspect: Option<&'a Suspect>,
     pub metrics: &'a Metrics,
+    pub capturing: Option<&'a Capturing>,
+    /// Before the batch, if the task has suspects.
+    pub state: Option<&'a StateAtCut>,
 }
 
 impl Passage<'_> {
@@ -38,7 +43,8 @@ impl Passage<'_> {
         out: &mut Outputs,
     ) -> Result<RecordBatch, TaskError> {
         let mut rows = Rows::new(rows);
-        for (spec, step) in layer.steps.iter().zip(&mut open.steps) {
+        let steps = open.steps.iter_mut().zip(&mut open.shadows);
+        for (spec, (step, shadow)) in layer.steps.iter().zip(steps) {
             let mut aside = StepCounts::default();
             if spec.aggregates() {
                 aside.late = self.set_late_rows_aside(layer, spec, &mut rows, out)?;
@@ -48,7 +54,7 @@ impl Passage<'_> {
             }
             aside.rows_in = aside.late + aside.failed;
             let step_counts;
-            (rows, step_counts) = self.run_step(layer, spec, step, rows, out)?;
+            (rows, step_counts) = self.run_step(layer, spec, step, shadow.as_mut(), rows, out)?;
             aside.add(&step_counts);
             counts.steps.push(aside);
         }
@@ -60,12 +66,24 @@ impl Passage<'_> {
         layer: &LayerSpec,
         spec: &StepSpec,
         step: &mut Step,
+        shadow: Option<&mut Shadow>,
         rows: Rows,
         out: &mut Outputs,
     ) -> Result<(Rows, StepCounts), TaskError> {
+        let shadowed = shadow.map(|shadow| (shadow, rows.clone()));
         let started = Instant::now();
-        let outcome = step.run(rows, self.watermark).map_err(|error| self.failed(error))?;
+        let outcome = step.run(rows, self.watermark);
+        if let (Some(call), Some(capturing)) = (step.take_faulty_call(), self.capturing) {
+            let Self { partition, range, suspect, state, .. } = *self;
+            capturing.keep(&Scene { partition, range, suspect, state }, layer, spec, step, call);
+        }
+        let mut outcome = outcome.map_err(|error| self.failed(error))?;
         self.metrics.plugins.called(&layer.name, &spec.name, started.elapsed());
+        if let Some((shadow, rows)) = shadowed {
+            let (partition, range) = (self.partition, self.range);
+            let place = Place { layer: &layer.name, step: &spec.name, partition, range };
+            shadow.observe(rows, &mut outcome, self.watermark, &place, self.metrics);
+        }
         if let Some(rejected) = &outcome.rejected {
             let aside = SetAside {
                 layer: &layer.name,

@@ -12,6 +12,8 @@ pub struct Summary {
     pub accounting: Accounting,
     pub sink_rows: BTreeMap<String, u64>,
     pub epochs: u64,
+    /// What came of each shadow.
+    pub shadows: Vec<String>,
     pub elapsed: Duration,
     /// The worker was to catch up, and was stopped before.
     pub fell_short: bool,

@@ -69,6 +69,11 @@ impl Suspect {
         self.range.from <= batch.from && batch.to <= self.range.to
     }
 
+    /// Whether it is one record, and a batch of this range has it alone: what comes before it is entered.
+    pub fn isolates(&self, batch: OffsetRange) -> bool {
+        self.range == batch && batch.length() == 1
+    }
+
     /// Why the rows go around a step, if they do.
     pub fn bypass(&self, layer: &str, step: &str) -> Option<&str> {
         let bypass = self.bypasses.iter().find(|bypass| bypass.layer == layer && bypass.step == step);

@@ -11,6 +11,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use super::kept_plugins::KeptPlugins;
 use super::state_objects::STATE_FOLDER;
 use crate::ledger::entry::{EntryNumber, Writer};
 use crate::ledger::store::StoreError;
@@ -93,7 +94,9 @@ async fn try_sweep(
     let writer = Writer { incarnation: Uuid::new_v4(), epoch: 1 };
     let swept = ledger.sweep_files(writer, files, marks).await?;
     let entries = ledger.sweep_entries(marks).await?;
-    Ok((swept.condemned, swept.deleted, entries))
+    let plugins = KeptPlugins::new(files.state.clone());
+    let plugins = plugins.sweep(&ledger.state(), ledger.clock().now_ms()).await?;
+    Ok((swept.condemned, swept.deleted + plugins, entries))
 }
 
 #[cfg(test)]
@@ -162,6 +165,7 @@ mod tests {
                 tasks: Vec::new(),
                 sinks: BTreeMap::new(),
                 seen: BTreeMap::new(),
+                references: BTreeMap::new(),
             });
             let opened_at_ms = Later.now_ms();
             let appended = ledger.append(Proposal { writer, opened_at_ms, body }).await.unwrap();

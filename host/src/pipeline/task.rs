@@ -6,9 +6,12 @@ use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use bytes::Bytes;
 
+use super::capturing::{Scene, StateAtCut};
 use super::event_clock::EventClock;
 use super::outputs::{Outputs, WriteError};
 use super::passage::Passage;
+use super::references::{RefusedTable, StepPlace, switched};
+use super::shadow::Shadow;
 use super::side_rows;
 use super::suspect::Suspect;
 use super::tree::{DEAD_LETTERS, LayerTree, OpenLayer, decoded_schema};
@@ -61,6 +64,8 @@ pub struct Task {
     range: OffsetRange,
     /// Kept until it is cut.
     suspect: Option<Suspect>,
+    /// For captures, as long as there are suspects.
+    state_at_cut: Option<StateAtCut>,
     decoder: Decoder,
     clock: EventClock,
     metrics: Arc<Metrics>,
@@ -119,6 +124,8 @@ pub enum TaskFault {
     Open(#[from] PluginError),
     #[error(transparent)]
     Step(#[from] StepError),
+    #[error("another version of a reference table: {0}")]
+    Reference(#[from] RefusedTable),
     #[error(
         "layer `{layer}`, step `{step}`: the state cannot be restored: {what}. Go back to the plugin that wrote it, or \
          start a new pipeline `id`"
@@ -143,19 +150,29 @@ impl Task {
             |fault: TaskFault| TaskError { partition: partition.clone(), range, fault: Box::new(fault) };
         let decoded = decoded_schema(decoder.output_schema());
         let mut layers = tree.open(&decoded).map_err(|error| failed(error.into()))?;
+        tree.open_shadows(&mut layers);
+        let mut state_at_cut =
+            (start.suspect.is_some() && tree.capturing.is_some()).then(StateAtCut::default);
         for state in &start.state {
-            let step =
-                tree.layers.iter().zip(&mut layers).find(|(spec, _)| spec.name == state.layer).and_then(
-                    |(spec, open)| {
-                        spec.steps.iter().zip(&mut open.steps).find(|(spec, _)| spec.name == state.step)
-                    },
-                );
-            if let Some((_, step)) = step {
-                restore(step, state).map_err(|what| {
-                    let (layer, step) = (state.layer.clone(), state.step.clone());
-                    failed(TaskFault::Restore { layer, step, what })
-                })?;
+            let layer = tree.layers.iter().zip(&mut layers).find(|(spec, _)| spec.name == state.layer);
+            let Some((spec, open)) = layer else { continue };
+            let Some(index) = spec.steps.iter().position(|spec| spec.name == state.step) else { continue };
+            let stored = restore(&mut open.steps[index], state).map_err(|what| {
+                let (layer, step) = (state.layer.clone(), state.step.clone());
+                failed(TaskFault::Restore { layer, step, what })
+            })?;
+            if let Some(shadow) = &mut open.shadows[index] {
+                shadow.restore(|step| restore(step, state).map(drop));
             }
+            if let Some((known, (layout, rows))) = state_at_cut.as_mut().zip(stored) {
+                known.restored(&state.layer, &state.step, layout, rows);
+            }
+        }
+        if state_at_cut.is_some() {
+            layers.iter_mut().flat_map(|layer| &mut layer.steps).for_each(Step::keep_last_call);
+        }
+        for (spec, open) in tree.layers.iter().zip(&mut layers) {
+            spec.prepare(open).map_err(|error| failed(error.into()))?;
         }
         Ok(Self {
             range,
@@ -163,6 +180,7 @@ impl Task {
             generation: start.generation,
             retired: false,
             suspect: start.suspect,
+            state_at_cut,
             accounting: Accounting::default(),
             tree,
             decoder,
@@ -246,7 +264,13 @@ impl Task {
         let mut is_outgrown = false;
         for (spec, open) in self.tree.layers.iter().zip(&mut self.layers) {
             for (step_spec, step) in spec.steps.iter().zip(&mut open.steps) {
-                let changes = step.changes().map_err(|error| TaskError {
+                let changes = step.changes();
+                if let (Some(call), Some(capturing)) = (step.take_faulty_call(), &self.tree.capturing) {
+                    let (suspect, state) = (self.suspect.as_ref(), self.state_at_cut.as_ref());
+                    let scene = Scene { partition: &self.partition, range: self.range, suspect, state };
+                    capturing.keep(&scene, spec, step_spec, step, call);
+                }
+                let changes = changes.map_err(|error| TaskError {
                     partition: self.partition.clone(),
                     range: self.range,
                     fault: Box::new(error.into()),
@@ -254,6 +278,9 @@ impl Task {
                 if let Some((layout, (kind, changes))) = step.state_layout().cloned().zip(changes) {
                     let (layer, step) = (spec.name.clone(), step_spec.name.clone());
                     state.push(StepChanges { layer, step, kind, layout, changes });
+                    if let (Some(known), Some(changes)) = (&mut self.state_at_cut, state.last()) {
+                        known.cut(changes);
+                    }
                 }
                 for (name, metric) in step.take_metrics() {
                     let (layer, step) = (&spec.name, &step_spec.name);
@@ -269,10 +296,12 @@ impl Task {
                 }
                 is_outgrown |= recycling == Recycling::Needed;
             }
+            open.shadows.iter_mut().flatten().for_each(Shadow::cut);
         }
         let range = self.range;
         self.range = OffsetRange::empty_at(range.to);
         self.suspect = self.suspect.take().and_then(|suspect| suspect.passed(range.to));
+        self.state_at_cut = self.state_at_cut.take().filter(|_| self.suspect.is_some());
         Ok(Some(TaskCut {
             partition: self.partition.clone(),
             range,
@@ -282,6 +311,26 @@ impl Task {
             state,
             is_outgrown,
         }))
+    }
+
+    /// Goes on with another version of a step's table; to be called right after a cut.
+    pub fn switch(
+        &mut self,
+        place: StepPlace,
+        tree: &Arc<LayerTree>,
+        ready: Option<Step>,
+    ) -> Result<(), TaskError> {
+        let spec = tree.layers.get(place.layer);
+        let spec = spec.and_then(|layer| Some((&layer.name, layer.steps.get(place.step)?)));
+        let running = self.layers.get_mut(place.layer).and_then(|layer| layer.steps.get_mut(place.step));
+        if let Some(((layer, spec), running)) = spec.zip(running) {
+            match switched(running, spec, layer, ready) {
+                Ok(next) => *running = next,
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+        self.tree = tree.clone();
+        Ok(())
     }
 
     fn with_host_columns(
@@ -304,9 +353,11 @@ impl Task {
         raw: Option<&RawBatch>,
         out: &mut Outputs,
     ) -> Result<(), TaskError> {
-        let Self { tree, layers, accounting, partition, clock, suspect, metrics, .. } = self;
+        let Self { tree, layers, accounting, partition, clock, suspect, metrics, state_at_cut, .. } = self;
         let suspect = suspect.as_ref().filter(|suspect| suspect.covers(range));
-        let passage = Passage { partition, range, raw, watermark: clock.watermark(), suspect, metrics };
+        let (watermark, capturing, state) =
+            (clock.watermark(), tree.capturing.as_ref(), state_at_cut.as_ref());
+        let passage = Passage { partition, range, raw, watermark, suspect, metrics, capturing, state };
         let mut produced: Vec<RecordBatch> = Vec::with_capacity(layers.len());
         for (spec, open) in tree.layers.iter().zip(layers) {
             let rows = spec.parent.and_then(|parent| produced.get(parent)).unwrap_or(&decoded).clone();
@@ -327,12 +378,14 @@ impl Task {
     }
 }
 
-fn restore(step: &mut Step, stored: &StoredState) -> Result<(), String> {
+/// The layout and the rows that were restored, if there were any.
+fn restore(step: &mut Step, stored: &StoredState) -> Result<Option<(StateLayout, RecordBatch)>, String> {
     if step.state_layout().is_none() {
         return Err("the plugin keeps no state any more".to_owned());
     }
-    match stored.fold().map_err(|error| error.to_string())? {
-        Some((layout, rows)) => step.restore(&layout, &rows).map_err(|error| error.to_string()),
-        None => Ok(()),
+    let stored = stored.fold().map_err(|error| error.to_string())?;
+    if let Some((layout, rows)) = &stored {
+        step.restore(layout, rows).map_err(|error| error.to_string())?;
     }
+    Ok(stored)
 }

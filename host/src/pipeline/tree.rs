@@ -6,27 +6,36 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use serde_json::Value;
 
+use super::capturing::Capturing;
 use super::keyed_rows::{self, KeyedRows};
+use super::references::RefusedTable;
+use super::shadow::{Shadow, ShadowSpec};
+use super::share_limit::ShareLimit;
 use super::side_rows::{
     DEAD_LETTER_SCHEMA, HIDDEN_COLUMNS, POSITION_COLUMNS, QUARANTINE_SCHEMA, utc_microseconds,
 };
-use crate::plugin::{Limits, OnError, Plugin, PluginError, PluginKind, Step, StepSettings};
+use crate::plugin::{
+    Grants, Limits, OnError, Plugin, PluginError, PluginKind, Step, StepError, StepSettings,
+};
+use crate::reference_table::ReferenceTable;
 
 /// The place of a sink in [`LayerTree::sinks`].
 pub type SinkIndex = usize;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LayerTree {
     /// Parents stand before their children.
     pub layers: Vec<LayerSpec>,
     /// The names of all sinks: the dead letters, then those of the layers and their quarantines.
     pub sinks: Vec<String>,
+    /// Who keeps the calls on which steps fail, if anybody does.
+    pub capturing: Option<Capturing>,
 }
 
 /// The dead letters are every tree's first sink.
 pub const DEAD_LETTERS: SinkIndex = 0;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LayerSpec {
     pub name: String,
     /// The layer it reads from; `None` for the decoded records.
@@ -40,20 +49,28 @@ pub struct LayerSpec {
     pub keyed: Option<KeyedRows>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StepSpec {
     pub name: String,
     pub plugin: Arc<Plugin>,
     pub config: Value,
+    /// The version in use of the table that the plugin looks rows up in.
+    pub reference: Option<Arc<ReferenceTable>>,
     pub limits: Limits,
+    pub grants: Arc<Grants>,
     pub on_error: OnError,
+    /// How many rows may be rejected.
+    pub rejections: ShareLimit,
     /// Whether rows that break the step go to the layer's quarantine instead of the dead letters.
     pub quarantines_failed_rows: bool,
+    pub shadow: Option<Arc<ShadowSpec>>,
 }
 
 /// One layer's steps, opened for one task.
 pub struct OpenLayer {
     pub steps: Vec<Step>,
+    /// For each step, once they are [opened](LayerTree::open_shadows).
+    pub shadows: Vec<Option<Shadow>>,
     /// The rows that leave the steps.
     pub output: SchemaRef,
 }
@@ -61,7 +78,11 @@ pub struct OpenLayer {
 impl LayerTree {
     /// The same tree without its layers: for records of which no schema is known yet.
     pub fn without_layers(&self) -> Self {
-        Self { layers: Vec::new(), sinks: self.sinks.iter().take(DEAD_LETTERS + 1).cloned().collect() }
+        Self {
+            layers: Vec::new(),
+            sinks: self.sinks.iter().take(DEAD_LETTERS + 1).cloned().collect(),
+            capturing: None,
+        }
     }
 
     /// Opens every step for rows of [`decoded_schema`]. Says what does not fit together.
@@ -74,20 +95,36 @@ impl LayerTree {
             };
             let mut steps = Vec::with_capacity(layer.steps.len());
             for spec in &layer.steps {
-                let settings = StepSettings {
-                    layer: layer.name.as_str().into(),
-                    step: spec.name.as_str().into(),
-                    config: spec.config.clone(),
-                    limits: spec.limits.clone(),
-                    on_error: spec.on_error,
-                };
-                let step = Step::open(spec.plugin.clone(), settings, &rows)?;
+                let step = spec.open(&layer.name, &rows)?;
                 rows = step.output_schema().clone();
                 steps.push(step);
             }
-            open.push(OpenLayer { steps, output: rows });
+            open.push(OpenLayer { shadows: steps.iter().map(|_| None).collect(), steps, output: rows });
         }
         Ok(open)
+    }
+
+    /// Opens the shadows beside their steps. One that cannot be opened is no reason to stop.
+    pub fn open_shadows(&self, open: &mut [OpenLayer]) {
+        for (spec, open) in self.layers.iter().zip(open) {
+            let steps = spec.steps.iter().zip(&open.steps);
+            open.shadows =
+                steps.map(|(spec, step)| Some(Shadow::open(spec.shadow.as_ref()?, step))).collect();
+        }
+    }
+
+    /// All shadows.
+    pub fn shadows(&self) -> impl Iterator<Item = &Arc<ShadowSpec>> {
+        self.layers.iter().flat_map(|layer| &layer.steps).filter_map(|step| step.shadow.as_ref())
+    }
+
+    /// Opens the steps that look rows up, and loads their tables. Says which table cannot be used.
+    pub fn try_references(&self, decoded: &SchemaRef) -> Result<(), RefusedTable> {
+        let mut open = self.open(decoded)?;
+        for (layer, open) in self.layers.iter().zip(&mut open) {
+            layer.prepare(open)?;
+        }
+        Ok(())
     }
 
     /// What each sink's table holds, given the opened layers.
@@ -110,6 +147,12 @@ impl LayerTree {
 }
 
 impl LayerSpec {
+    /// Loads the tables of the steps that look rows up.
+    pub fn prepare(&self, open: &mut OpenLayer) -> Result<(), StepError> {
+        let looking_up = self.steps.iter().zip(&mut open.steps).filter(|(spec, _)| spec.reference.is_some());
+        looking_up.map(|(_, step)| step).try_for_each(Step::prepare)
+    }
+
     fn step_names(&self) -> Vec<String> {
         let steps = self.steps.iter().map(|step| step.name.clone());
         steps.chain(self.keyed.iter().map(|_| keyed_rows::STEP.to_owned())).collect()
@@ -127,6 +170,19 @@ impl LayerSpec {
 }
 
 impl StepSpec {
+    /// Opens the step for rows of this schema.
+    pub fn open(&self, layer: &str, rows: &SchemaRef) -> Result<Step, PluginError> {
+        let settings = StepSettings {
+            layer: layer.into(),
+            step: self.name.as_str().into(),
+            config: self.config.clone(),
+            limits: self.limits.clone(),
+            on_error: self.on_error,
+            grants: self.grants.clone(),
+        };
+        Step::open_with_reference(self.plugin.clone(), settings, rows, self.reference.clone())
+    }
+
     pub fn aggregates(&self) -> bool {
         self.plugin.kind() == PluginKind::Aggregate
     }

@@ -7,6 +7,7 @@ mod closing;
 mod deploying;
 mod error;
 mod recovery;
+mod references;
 mod reporting;
 
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +30,7 @@ use super::deployment::{Deployment, Deployments};
 use super::epoch::{EpochError, EpochWriter};
 use super::intake::{Intake, IntakeEvent};
 use super::lane::{EpochLimits, LaneEvent, LaneReport, TaskPlan};
+use super::share_limit::ShareLimit;
 use super::state_objects::StateObjects;
 use super::summary::Summary;
 use super::suspect::Suspect;
@@ -43,6 +45,7 @@ use crate::source::{Generation, SourceError};
 use crate::telemetry::{Health, Metrics, Stage};
 
 pub use self::error::WorkerError;
+use self::references::{References, rehearsed};
 
 /// How often the worker looks at what needs no event: back-pressure, who applies, whether it is done.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -64,15 +67,8 @@ pub struct WorkerSettings {
     /// Stop once everything is applied that was in the topics at the start.
     pub until_caught_up: bool,
     pub backlog: BacklogLimits,
-    pub failures: FailureLimits,
-}
-
-/// The share of rows that may break a step before the pipeline stops instead of hiding a broken plugin.
-#[derive(Debug, Clone, Copy)]
-pub struct FailureLimits {
-    pub max_share: f64,
-    /// Rows that the step must have seen before its share counts.
-    pub min_rows: u64,
+    /// How many rows may break a step.
+    pub failures: ShareLimit,
 }
 
 /// The parts that a worker is made of.
@@ -110,6 +106,7 @@ pub struct Worker {
     events: Events,
     tasks: Tasks,
     epoch: OpenEpoch,
+    references: References,
     in_flight: Option<JoinHandle<Result<Appended, EpochError>>>,
     sweep: Sweeping,
     summary: Summary,
@@ -159,7 +156,7 @@ impl Worker {
     /// Starts the threads and joins the group.
     pub async fn start(settings: WorkerSettings, parts: WorkerParts) -> Result<Self, WorkerError> {
         let WorkerParts { ledger, incarnation, .. } = parts;
-        let Deployment { configuration, blueprint, tables, open_sinks } = parts.deployment;
+        let Deployment { configuration, blueprint, tables, open_sinks, references } = parts.deployment;
         let state = ledger.refresh().await?;
         let plan = blueprint.plan_in_force(&state)?;
         let budget = Budget::new(settings.in_flight_bytes);
@@ -191,6 +188,7 @@ impl Worker {
                 layouts: plan.layouts.clone(),
                 metrics: parts.metrics.clone(),
             },
+            references: References::new(&references, &blueprint.tree, &parts.metrics),
             blueprint,
             open_sinks,
             deployments: parts.deployments,
@@ -243,6 +241,8 @@ impl Worker {
                 error = self.topics.fault() => Err(error.into()),
                 entered = finished(&mut self.in_flight) => self.on_entered(entered).await,
                 Some(next) = self.deployments.ready.recv() => self.deploy(next).await,
+                Some(fresh) = self.references.refreshing.fresh.recv() => self.on_fresh_table(fresh),
+                (fresh, tried) = rehearsed(&mut self.references.rehearsal) => self.on_rehearsed(fresh, tried),
                 _ = close.tick() => self.close_epoch().await,
                 _ = look.tick() => {
                     if targets.as_ref().is_some_and(|targets| self.has_reached(targets)) {
@@ -270,6 +270,7 @@ impl Worker {
             }
         }
         self.leave().await?;
+        self.summary.shadows = self.blueprint.tree.shadows().map(|shadow| shadow.summary()).collect();
         self.summary.elapsed = started.elapsed();
         Ok(self.summary)
     }

@@ -20,7 +20,7 @@ wasmtime::component::bindgen!({
     ownership: Borrowing { duplicate_if_necessary: true },
 });
 
-pub use exports::sluicebox::plugin::{aggregate, describe, records, state, transform};
+pub use exports::sluicebox::plugin::{aggregate, describe, records, reference, state, transform};
 pub use sluicebox::plugin::{log, types};
 
 /// The version of the contract that this host runs.

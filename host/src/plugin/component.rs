@@ -9,7 +9,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use super::bindings::{CONTRACT_VERSION, aggregate, describe, records, state, transform};
+use super::bindings::{CONTRACT_VERSION, aggregate, describe, records, reference, state, transform};
+use super::capability::Capability;
 use super::engine::{Engine, Ticker};
 use super::error::PluginError;
 use super::form;
@@ -19,7 +20,8 @@ use super::limits::Limits;
 use super::text::sanitised;
 use super::wasi;
 
-const MAX_FILE: u64 = 128 << 20;
+/// Bytes of a component.
+pub const MAX_COMPONENT: u64 = 128 << 20;
 const MAX_NAME: usize = 64;
 const MAX_SUMMARY: usize = 1024;
 const MAX_CONFIG_SCHEMA: usize = 256 << 10;
@@ -40,6 +42,7 @@ pub struct Plugin {
     digest: String,
     size: usize,
     imports: Vec<String>,
+    exported: Vec<String>,
     pub(super) exports: Exports,
     pub(super) pre: InstancePre<Guest>,
     _ticker: Arc<Ticker>,
@@ -51,6 +54,7 @@ pub(super) struct Exports {
     pub describe: describe::GuestIndices,
     pub logic: LogicIndices,
     pub state: Option<state::GuestIndices>,
+    pub reference: Option<reference::GuestIndices>,
 }
 
 #[derive(Clone)]
@@ -94,6 +98,17 @@ impl Plugin {
         &self.imports
     }
 
+    /// What it could make use of, as far as its imports tell: most runtimes import more than their plugins need.
+    pub fn asks(&self) -> Vec<Capability> {
+        let asked: Vec<_> = self.imports.iter().filter_map(|import| Capability::of_import(import)).collect();
+        Capability::ALL.into_iter().filter(|capability| asked.contains(capability)).collect()
+    }
+
+    /// The names of the interfaces that it exports, such as `sluicebox:plugin/describe@0.1.0`.
+    pub fn exported(&self) -> &[String] {
+        &self.exported
+    }
+
     pub fn kind(&self) -> PluginKind {
         match self.exports.logic {
             LogicIndices::Transform(_) | LogicIndices::Records(_) => PluginKind::Transform,
@@ -109,13 +124,27 @@ impl Plugin {
     pub fn is_stateful(&self) -> bool {
         self.exports.state.is_some()
     }
+
+    /// Whether it looks rows up in a table, which its step must name.
+    pub fn has_reference(&self) -> bool {
+        self.exports.reference.is_some()
+    }
 }
 
 impl Engine {
     /// Loads the component at `path`, compiled anew or from the cache, and asks it what it is.
     pub fn load(&self, path: &Path, expected_sha256: Option<&str>) -> Result<Arc<Plugin>, PluginError> {
-        let bytes = read(path)?;
-        let digest = format!("{:x}", Sha256::digest(&bytes));
+        self.load_bytes(path, &read_component(path)?, expected_sha256)
+    }
+
+    /// Loads a component that was read already; messages name it `path`.
+    pub fn load_bytes(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        expected_sha256: Option<&str>,
+    ) -> Result<Arc<Plugin>, PluginError> {
+        let digest = format!("{:x}", Sha256::digest(bytes));
         if let Some(expected) = expected_sha256
             && !expected.eq_ignore_ascii_case(&digest)
         {
@@ -125,8 +154,8 @@ impl Engine {
                 found: digest,
             });
         }
-        form::check(&bytes).map_err(|what| PluginError::Form { path: path.to_owned(), what })?;
-        let component = self.compile(path, &bytes, &digest)?;
+        form::check(bytes).map_err(|what| PluginError::Form { path: path.to_owned(), what })?;
+        let component = self.compile(path, bytes, &digest)?;
         let offer = Offer::of(path, &component, &self.wasm)?;
         let pre = link(path, &component, &self.wasm)?;
         let contract = |what: String| PluginError::Contract { path: path.to_owned(), what };
@@ -146,6 +175,7 @@ impl Engine {
             digest,
             size: bytes.len(),
             imports: imports(&component, &self.wasm),
+            exported: exported(&component, &self.wasm),
             exports,
             pre,
             _ticker: self.ticker.clone(),
@@ -169,13 +199,14 @@ impl Engine {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, PluginError> {
+/// The bytes of the component at `path`, if it is not too large to be one.
+pub fn read_component(path: &Path) -> Result<Vec<u8>, PluginError> {
     let failed = |reason: String| PluginError::Read { path: path.to_owned(), reason };
     let file = File::open(path).map_err(|error| failed(error.to_string()))?;
     let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(failed(format!("it is larger than {MAX_FILE} bytes")));
+    file.take(MAX_COMPONENT + 1).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
+    if bytes.len() as u64 > MAX_COMPONENT {
+        return Err(failed(format!("it is larger than {MAX_COMPONENT} bytes")));
     }
     Ok(bytes)
 }
@@ -188,6 +219,7 @@ struct Offer {
     records: bool,
     aggregate: bool,
     state: bool,
+    reference: bool,
 }
 
 impl Offer {
@@ -204,13 +236,14 @@ impl Offer {
                 "records" => offer.records = true,
                 "aggregate" => offer.aggregate = true,
                 "state" => offer.state = true,
+                "reference" => offer.reference = true,
                 _ => {}
             }
         }
         for (name, _) in component_type.imports(engine) {
             match contract_interface(name) {
                 Some((_, version)) => check_version(path, version)?,
-                // Runtimes of some languages want WASI to be there, and do well with nothing behind it.
+                // Runtimes of some languages want WASI to be there, and most do well with nothing behind it.
                 None if wasi::is_known(name) => {}
                 None => {
                     let name = sanitised(name, 256);
@@ -247,12 +280,21 @@ impl Offer {
             _ => return Err("it exports more than one of `transform`, `records` and `aggregate`".to_owned()),
         };
         let state = self.state.then(|| state::GuestIndices::new(pre)).transpose().map_err(unlike)?;
-        Ok(Exports { describe: describe::GuestIndices::new(pre).map_err(unlike)?, logic, state })
+        if self.reference && (self.state || !self.transform) {
+            return Err("it exports `reference`, which only a `transform` without `state` may".to_owned());
+        }
+        let reference =
+            self.reference.then(|| reference::GuestIndices::new(pre)).transpose().map_err(unlike)?;
+        Ok(Exports { describe: describe::GuestIndices::new(pre).map_err(unlike)?, logic, state, reference })
     }
 }
 
 fn imports(component: &Component, engine: &wasmtime::Engine) -> Vec<String> {
     component.component_type().imports(engine).map(|(name, _)| sanitised(name, 256)).collect()
+}
+
+fn exported(component: &Component, engine: &wasmtime::Engine) -> Vec<String> {
+    component.component_type().exports(engine).map(|(name, _)| sanitised(name, 256)).collect()
 }
 
 /// `sluicebox:plugin/transform@0.3.0` is the interface `transform` in version `0.3.0`.
@@ -289,7 +331,7 @@ fn link(
 
 fn ask(pre: &InstancePre<Guest>, exports: &Exports) -> Result<describe::Description, String> {
     let limits = Limits { output_bytes: 1 << 20, ..Limits::default() };
-    let guest = Guest::new("".into(), "describe".into(), limits.clone());
+    let guest = Guest::new("".into(), "describe".into(), limits.clone(), Arc::default());
     let mut instance = Instance::start(pre, exports, guest, &limits, Duration::from_secs(10))
         .map_err(|fault| fault.to_string())?;
     instance.describe(limits.cpu).map_err(|fault| format!("it cannot describe itself: {fault}"))

@@ -78,7 +78,7 @@ pub(super) enum Fault {
     Time(Duration),
     #[error("the plugin asked for more than its {0} bytes of memory")]
     Memory(usize),
-    #[error("the plugin gave back more than {0} bytes in one call")]
+    #[error("the plugin gave back more than {0} bytes at once")]
     Output(usize),
     #[error("the plugin gave back a malformed value: {0}")]
     Malformed(String),

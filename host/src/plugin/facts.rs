@@ -18,6 +18,11 @@ pub enum GivesBack<'a> {
 }
 
 impl Step {
+    /// Of the rows that come in.
+    pub fn input_schema(&self) -> &SchemaRef {
+        &self.input
+    }
+
     /// The columns that the plugin gets, in its order.
     pub fn reads(&self) -> Vec<&str> {
         self.plan.reads.iter().map(|index| self.input.field(*index).name().as_str()).collect()

@@ -1,4 +1,4 @@
-//! What a plugin can reach of the host: its log and its metrics, both bounded. Nothing here fails: a
+//! What a plugin can reach of the host: its log and its metrics, both bounded, and WASI. Nothing of the first two fails: a
 //! plugin that logs too much loses messages, not its batch.
 
 use std::collections::btree_map::Entry;
@@ -10,9 +10,10 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmStr};
 
 use super::bindings::log::Level;
+use super::grants::Grants;
 use super::limits::{Limits, Meter};
 use super::text::{is_metric_name, sanitised};
-use super::wasi::{Lines, Random};
+use super::wasi::{Lines, Wasi};
 
 const MAX_METRIC_NAME: usize = 64;
 /// Lines of standard error that are remembered: runtimes add some to what the plugin itself has to say.
@@ -33,7 +34,7 @@ pub type Metrics = BTreeMap<String, Metric>;
 pub(super) struct Guest {
     pub meter: Meter,
     pub metrics: Metrics,
-    pub random: Random,
+    pub wasi: Wasi,
     lines: Lines,
     /// The last lines that the plugin wrote to its standard error in this call.
     last_words: VecDeque<String>,
@@ -47,11 +48,11 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    pub fn new(layer: Arc<str>, step: Arc<str>, limits: Limits) -> Self {
+    pub fn new(layer: Arc<str>, step: Arc<str>, limits: Limits, grants: Arc<Grants>) -> Self {
         Self {
             meter: Meter::new(limits.memory),
             metrics: Metrics::new(),
-            random: Random::default(),
+            wasi: Wasi::new(grants, limits.wait),
             lines: Lines::default(),
             last_words: VecDeque::new(),
             layer,
@@ -65,6 +66,7 @@ impl Guest {
 
     pub fn start_call(&mut self, cpu: Duration) {
         self.meter.start_call(cpu);
+        self.wasi.start_call();
         self.last_words.clear();
         self.log_bytes = self.limits.log_bytes;
         self.log_lines = self.limits.log_lines;
@@ -191,7 +193,7 @@ mod tests {
 
     fn guest() -> Guest {
         let limits = Limits { log_bytes: 10, log_lines: 3, metric_names: 2, ..Limits::default() };
-        let mut guest = Guest::new("bronze".into(), "clean".into(), limits);
+        let mut guest = Guest::new("bronze".into(), "clean".into(), limits, Arc::default());
         guest.start_call(Duration::ZERO);
         guest
     }

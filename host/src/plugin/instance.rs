@@ -5,7 +5,7 @@ use std::time::Duration;
 use wasmtime::component::InstancePre;
 use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline};
 
-use super::bindings::{aggregate, describe, records, state, transform, types};
+use super::bindings::{aggregate, describe, records, reference, state, transform, types};
 use super::component::{Exports, LogicIndices};
 use super::error::Fault;
 use super::guest::{Guest, Metrics};
@@ -21,6 +21,9 @@ pub(super) struct Instance {
     describe: describe::Guest,
     logic: Logic,
     state: Option<state::Guest>,
+    reference: Option<reference::Guest>,
+    /// Columns of the step's table that it waits for.
+    wanted_columns: Option<Vec<usize>>,
     output_bytes: usize,
     /// Bytes of memory that it had when it was open and its state, if any, restored.
     settled_memory: usize,
@@ -90,7 +93,18 @@ impl Instance {
         };
         let state = exports.state.as_ref().map(|indices| indices.load(&mut store, &instance));
         let state = state.transpose().map_err(unlike)?;
-        Ok(Self { store, describe, logic, state, output_bytes: limits.output_bytes, settled_memory: 0 })
+        let reference = exports.reference.as_ref().map(|indices| indices.load(&mut store, &instance));
+        let reference = reference.transpose().map_err(unlike)?;
+        Ok(Self {
+            store,
+            describe,
+            logic,
+            state,
+            reference,
+            wanted_columns: None,
+            output_bytes: limits.output_bytes,
+            settled_memory: 0,
+        })
     }
 
     pub fn describe(&mut self, cpu: Duration) -> Result<describe::Description, Fault> {
@@ -186,6 +200,40 @@ impl Instance {
         restored
     }
 
+    /// The columns of a table that `load` is to get, as the plugin names them. To be called before `open`.
+    pub fn reference_columns(
+        &mut self,
+        cpu: Duration,
+        config: &str,
+        table: &[types::FieldParam<'_>],
+    ) -> Result<Vec<String>, Fault> {
+        let reference = self.reference()?;
+        self.call(cpu, |store| reference.call_columns(store, config, table))
+    }
+
+    pub fn reference_load(
+        &mut self,
+        cpu: Duration,
+        rows: usize,
+        columns: &[LoweredColumn],
+    ) -> Result<(), Fault> {
+        let reference = self.reference()?;
+        let columns: Vec<_> = columns.iter().map(LoweredColumn::param).collect();
+        let batch = batch_param(rows, &columns)?;
+        let loaded = self.call(cpu, |store| reference.call_load(store, batch));
+        self.settle_memory();
+        loaded
+    }
+
+    pub fn want_columns(&mut self, columns: Vec<usize>) {
+        self.wanted_columns = Some(columns);
+    }
+
+    /// Nothing, if it has them or wants none.
+    pub fn take_wanted_columns(&mut self) -> Option<Vec<usize>> {
+        self.wanted_columns.take()
+    }
+
     /// Bytes of linear memory, all memories together.
     pub fn memory(&self) -> usize {
         self.store.data().meter.memory_used()
@@ -210,6 +258,10 @@ impl Instance {
 
     fn state(&self) -> Result<state::Guest, Fault> {
         self.state.clone().ok_or_else(|| Fault::Malformed("the plugin has no state".to_owned()))
+    }
+
+    fn reference(&self) -> Result<reference::Guest, Fault> {
+        self.reference.clone().ok_or_else(|| Fault::Malformed("the plugin looks nothing up".to_owned()))
     }
 
     fn call<T>(

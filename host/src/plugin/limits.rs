@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use wasmtime::ResourceLimiter;
 
 /// Limits of one step. All of them hold for each task by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// Bytes of linear memory, all memories of the plugin together. Default: 64 MiB.
     pub memory: usize,
@@ -13,13 +15,18 @@ pub struct Limits {
     pub recycle_memory: usize,
     /// CPU time of one call. Default: 2 s.
     pub cpu: Duration,
-    /// CPU time that the search for the rows which break the plugin may take in one batch; after that the
-    /// step counts as broken altogether. Default: 60 s.
+    /// Time that one call may wait for what the step was granted, all in all: for hosts, and for the clock. Waiting takes
+    /// no CPU time. Default: 10 s.
+    pub wait: Duration,
+    /// CPU time and waiting together that the search for the rows which break the plugin may take in one batch; after
+    /// that the step counts as broken altogether. Default: 60 s.
     pub search_cpu: Duration,
-    /// Bytes that one call may give back. Default: 64 MiB.
+    /// Bytes that may be given back for a batch, or in another call. Default: 64 MiB.
     pub output_bytes: usize,
-    /// New rows that one call may give back. Default: 1,048,576.
+    /// New rows that may be given back for a batch. Default: 1,048,576.
     pub output_rows: usize,
+    /// Bytes of the reason of one rejection; what is beyond is cut off. Default: 4 KiB.
+    pub reason_bytes: usize,
     /// Bytes that one call may log; what is beyond is counted and left out. Default: 16 KiB.
     pub log_bytes: usize,
     /// Messages that one call may log. Default: 64.
@@ -34,9 +41,11 @@ impl Default for Limits {
             memory: 64 << 20,
             recycle_memory: 48 << 20,
             cpu: Duration::from_secs(2),
+            wait: Duration::from_secs(10),
             search_cpu: Duration::from_secs(60),
             output_bytes: 64 << 20,
             output_rows: 1 << 20,
+            reason_bytes: 4 << 10,
             log_bytes: 16 << 10,
             log_lines: 64,
             metric_names: 64,

@@ -6,13 +6,19 @@
 
 mod bindings;
 mod cache;
+mod capability;
 mod compiler;
 mod component;
 mod config;
 mod engine;
 mod error;
 mod facts;
+mod fates;
+mod faulty_call;
 mod form;
+#[cfg(test)]
+mod fuzz;
+mod grants;
 mod guest;
 mod instance;
 mod lift;
@@ -22,6 +28,8 @@ mod outcome;
 mod plan;
 mod records;
 mod recycling;
+mod reference;
+mod replay;
 #[cfg(test)]
 mod round_trip;
 mod rows;
@@ -34,15 +42,20 @@ mod text;
 mod wasi;
 
 pub use bindings::CONTRACT_VERSION;
+pub use capability::Capability;
 pub use compiler::{CompileLimits, Compiler, run_child as compile_as_child};
-pub use component::{Plugin, PluginKind};
+pub use component::{MAX_COMPONENT, Plugin, PluginKind, read_component};
 pub use engine::{Engine, EngineSettings};
 pub use error::{At, PluginError, StepError};
 pub use facts::GivesBack;
+pub use fates::Fates;
+pub use faulty_call::FaultyCall;
+pub use grants::{GrantError, Grants, HttpHost};
 pub use guest::{Metric, Metrics};
 pub use limits::{Limits, thread_cpu_time};
 pub use outcome::Rejected;
 pub use recycling::Recycling;
+pub use replay::{Replay, ReplayedFate, ReplayedRows};
 pub use rows::Rows;
 pub use schema::HOST_COLUMNS;
 pub use step::{Failed, OnError, Step, StepOutcome, StepSettings};

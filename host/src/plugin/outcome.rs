@@ -14,11 +14,14 @@ use arrow::error::ArrowError;
 use crate::progress::StepCounts;
 
 use super::bindings::types;
+use super::fates::Fates;
 use super::instance::StatedOutcome;
 use super::lift::{lift_batch, lift_bits, lift_strings};
 use super::limits::Limits;
 use super::plan::{Output, Plan};
 use super::rows::Rows;
+use super::step::StepOutcome;
+use super::text::cut;
 
 /// Rows that a plugin refused, as they came in.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +61,7 @@ impl Outcome {
         let rejections = rejected
             .map_or_else(
                 || Ok(Rejections::none()),
-                |stated| Rejections::check(stated, rows, plan.rules.len()),
+                |stated| Rejections::check(stated, rows, plan.rules.len(), limits.reason_bytes),
             )
             .map_err(|what| format!("rejections: {what}"))?;
         let keep =
@@ -124,7 +127,7 @@ impl Outcome {
     }
 
     /// Gives each of `rows` its fate. `rows` are those that the plugin saw.
-    pub fn carry_out(self, mut rows: Rows, plan: &Plan) -> (Rows, StepCounts, Option<Rejected>) {
+    pub fn carry_out(self, mut rows: Rows, plan: &Plan) -> StepOutcome {
         let kept = self.kept();
         let rejected_count = self.rejections.rows.len();
         let rejected = (rejected_count > 0).then(|| Rejected {
@@ -137,8 +140,10 @@ impl Outcome {
             rejected: self.rejections.by_rule(plan),
             ..StepCounts::default()
         };
+        let mut fates = Fates { kept, rejected: self.rejections.rows, failed: Vec::new() };
         match &plan.output {
             Output::Rows => {
+                fates.kept = BooleanBuffer::new_unset(self.rows);
                 let made = self.made.unwrap_or_else(|| RecordBatch::new_empty(plan.schema.clone()));
                 counts.consumed = (self.rows - rejected_count) as u64;
                 counts.made = made.num_rows() as u64;
@@ -149,16 +154,38 @@ impl Outcome {
                     let made = self.made.as_ref().map_or(&[][..], RecordBatch::columns);
                     rows.splice(plan.schema.clone(), sources, made);
                 }
-                rows.keep_where(&kept);
+                rows.keep_where(&fates.kept);
                 counts.kept = rows.num_rows() as u64;
                 counts.dropped = (self.rows - rejected_count) as u64 - counts.kept;
             }
         }
         debug_assert!(counts.balances(), "{counts:?}");
-        (rows, counts, rejected)
+        StepOutcome { rows, fates, counts, rejected, failed: None }
     }
 
-    fn kept(&self) -> BooleanBuffer {
+    /// Of the input.
+    pub fn num_rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether the rows of the input are used up.
+    pub fn makes_new_rows(plan: &Plan) -> bool {
+        matches!(plan.output, Output::Rows)
+    }
+
+    /// Each rejected row with its rule and the reason.
+    pub fn rejected<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (usize, &'a str, &'a str)> {
+        let Rejections { rows, rules, reasons } = &self.rejections;
+        let told = rows.iter().zip(rules).zip(reasons.iter());
+        told.map(|((row, rule), reason)| (*row as usize, &*plan.rules[*rule as usize], reason.unwrap_or("")))
+    }
+
+    /// The plugin's columns, or its new rows.
+    pub fn into_made(self) -> Option<RecordBatch> {
+        self.made
+    }
+
+    pub fn kept(&self) -> BooleanBuffer {
         let keep = self.keep.clone().unwrap_or_else(|| BooleanBuffer::new_set(self.rows));
         if self.rejections.rows.is_empty() {
             return keep;
@@ -189,7 +216,12 @@ impl Rejections {
         Self { rows: Vec::new(), rules: Vec::new(), reasons: StringArray::new_null(0) }
     }
 
-    fn check(stated: types::Rejections, rows: usize, rules: usize) -> Result<Self, String> {
+    fn check(
+        stated: types::Rejections,
+        rows: usize,
+        rules: usize,
+        reason_bytes: usize,
+    ) -> Result<Self, String> {
         let count = stated.rows.len();
         if stated.rules.len() != count {
             return Err(format!("{count} rows have {} rules", stated.rules.len()));
@@ -199,18 +231,24 @@ impl Rejections {
         }
         let reasons =
             lift_strings(stated.reasons, count, None).map_err(|what| format!("the reasons: {what}"))?;
-        Self::new(stated.rows, stated.rules, reasons, rows)
+        Self::new(stated.rows, stated.rules, reasons, rows, reason_bytes)
     }
 
-    /// `rows`, each with a rule of the plan and a reason, of a batch of `total`.
-    pub fn new(rows: Vec<u32>, rules: Vec<u16>, reasons: StringArray, total: usize) -> Result<Self, String> {
+    /// `rows`, each with a rule of the plan and a reason, of a batch of `total`. Reasons are cut at `reason_bytes`.
+    pub fn new(
+        rows: Vec<u32>,
+        rules: Vec<u16>,
+        reasons: StringArray,
+        total: usize,
+        reason_bytes: usize,
+    ) -> Result<Self, String> {
         if !rows.windows(2).all(|pair| pair[0] < pair[1]) {
             return Err("the row numbers do not ascend".to_owned());
         }
         if let Some(last) = rows.last().filter(|last| **last as usize >= total) {
             return Err(format!("row {last} is not one of the {total} rows"));
         }
-        Ok(Self { rows, rules, reasons })
+        Ok(Self { rows, rules, reasons: shortened(reasons, reason_bytes) })
     }
 
     fn mask(&self, rows: usize) -> BooleanBuffer {
@@ -230,4 +268,12 @@ impl Rejections {
         let named = plan.rules.iter().map(Arc::as_ref).map(str::to_owned).zip(counts);
         named.filter(|(_, count)| *count > 0).collect()
     }
+}
+
+/// No reason longer than `limit` bytes, but for the mark where it was cut.
+fn shortened(reasons: StringArray, limit: usize) -> StringArray {
+    if (0..reasons.len()).all(|row| reasons.value_length(row) as usize <= limit) {
+        return reasons;
+    }
+    reasons.iter().map(|reason| reason.map(|reason| cut(reason, limit))).collect()
 }

@@ -20,12 +20,12 @@ impl Dice {
         Self(seed)
     }
 
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         self.0 >> 16
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub fn below(&mut self, limit: usize) -> usize {
         self.next() as usize % limit
     }
 
@@ -168,7 +168,7 @@ impl Dice {
 }
 
 /// What a plugin would hand back that hands back what it got.
-fn handed_back(column: &LoweredColumn) -> ColumnResult {
+pub(super) fn handed_back(column: &LoweredColumn) -> ColumnResult {
     use ValuesParam as To;
     use ValuesResult as Back;
     let column = column.param();
@@ -194,7 +194,7 @@ fn handed_back(column: &LoweredColumn) -> ColumnResult {
     ColumnResult { length: column.length, validity: column.validity.map(<[u8]>::to_vec), values }
 }
 
-fn handed_back_field(field: &types::FieldParam<'_>) -> types::FieldResult {
+pub(super) fn handed_back_field(field: &types::FieldParam<'_>) -> types::FieldResult {
     use types::{KindParam as To, KindResult as Back};
     let kind = match field.kind {
         To::Boolean => Back::Boolean,

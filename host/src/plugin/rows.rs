@@ -28,6 +28,19 @@ struct Column {
     applied: usize,
 }
 
+/// The columns are shared.
+impl Clone for Rows {
+    fn clone(&self) -> Self {
+        Self {
+            schema: self.schema.clone(),
+            columns: self.columns.clone(),
+            selections: self.selections.clone(),
+            predicates: HashMap::new(),
+            count: self.count,
+        }
+    }
+}
+
 /// Where a column of the next schema comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ColumnSource {
@@ -88,7 +101,10 @@ impl Rows {
     }
 
     /// A copy of the rows that `mask` marks.
-    pub(super) fn copy_where(&self, mask: &BooleanBuffer) -> RecordBatch {
+    ///
+    /// # Panics
+    /// If `mask` has not one bit for each row.
+    pub fn copy_where(&self, mask: &BooleanBuffer) -> RecordBatch {
         assert_eq!(mask.len(), self.count, "a mask has one bit for each row");
         let mut selections = self.selections.clone();
         selections.push(mask.clone());

@@ -11,13 +11,14 @@ use super::limits::thread_cpu_time;
 use super::outcome::Outcome;
 use super::rows::Rows;
 use super::step::{Failed, OnError, Step, StepOutcome};
+use super::wasi::thread_waited;
 
 /// Below this no piece of a batch is interrupted, however small it is.
 const LEAST_CPU: Duration = Duration::from_millis(100);
 
-struct Found {
+pub(super) struct Found {
     pieces: Vec<Outcome>,
-    failed: Vec<(usize, Fault)>,
+    pub failed: Vec<(usize, Fault)>,
 }
 
 impl Step {
@@ -29,21 +30,31 @@ impl Step {
         fault: Fault,
     ) -> Result<StepOutcome, StepError> {
         let Found { pieces, failed } = self.search(&mut rows, columns, fault)?;
+        self.note_failing_rows(&failed);
         let outcome = Outcome::joined(pieces, &self.plan).map_err(|error| self.refused(error.to_string()))?;
+        let failed_rows = failed.iter().map(|(row, _)| *row as u32).collect();
         let failed = set_aside(&mut rows, failed);
         let failed_count = failed.rows.num_rows() as u64;
         let mut finished = self.finish(outcome, rows);
         if failed_count > 0 {
             finished.counts.rows_in += failed_count;
             finished.counts.failed = failed_count;
+            finished.fates = finished.fates.with_failed(failed_rows);
             finished.failed = Some(failed);
         }
         Ok(finished)
     }
 
-    fn search(&mut self, rows: &mut Rows, columns: &[ArrayRef], fault: Fault) -> Result<Found, StepError> {
+    /// All rows but those that fail alone, in pieces.
+    pub(super) fn search(
+        &mut self,
+        rows: &mut Rows,
+        columns: &[ArrayRef],
+        fault: Fault,
+    ) -> Result<Found, StepError> {
         let total = rows.num_rows();
-        let started = thread_cpu_time();
+        let spent = || thread_cpu_time() + thread_waited();
+        let started = spent();
         let mut found = Found { pieces: Vec::new(), failed: Vec::new() };
         let mut pending: Vec<(Range<usize>, Option<Fault>)> = vec![(0..total, Some(fault))];
         while let Some((range, known)) = pending.pop() {
@@ -69,12 +80,12 @@ impl Step {
             } else {
                 found.failed.push((range.start, fault));
             }
-            if thread_cpu_time().saturating_sub(started) > self.limits.search_cpu && !pending.is_empty() {
+            if spent().saturating_sub(started) > self.limits.search_cpu && !pending.is_empty() {
                 let failed = found.failed.len();
                 let last =
                     found.failed.last().map_or_else(String::new, |(_, fault)| format!("; the last: {fault}"));
                 return Err(self.refused(format!(
-                    "finding the rows that break it took more than {} s of CPU time in a batch of {total} rows, \
+                    "finding the rows that break it took more than {} s in a batch of {total} rows, \
                      {failed} found{last}",
                     self.limits.search_cpu.as_secs_f64()
                 )));

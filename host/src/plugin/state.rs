@@ -26,7 +26,9 @@ impl Step {
         }
         let (Some(layout), Some(instance)) = (&self.layout, &mut self.instance) else { return Ok(None) };
         let delta = instance.state_changes(self.limits.cpu);
-        match delta.and_then(|delta| check_changes(delta, layout).map_err(Fault::Malformed)) {
+        let changes = delta.and_then(|delta| check_changes(delta, layout).map_err(Fault::Malformed));
+        self.note_taken_changes(changes.as_ref().err());
+        match changes {
             Ok(changes) if std::mem::take(&mut self.is_migrated) => Ok(Some((StateKind::Base, changes))),
             Ok(changes) if changes == StateChanges::default() => Ok(None),
             Ok(changes) => Ok(Some((StateKind::Changes, changes))),
@@ -99,7 +101,7 @@ pub(super) fn check_layout(fields: state::FieldsResult) -> Result<StateLayout, S
     Ok(StateLayout { version: fields.version, key: schema(key), value: schema(value) })
 }
 
-fn check_changes(delta: state::Delta, layout: &StateLayout) -> Result<StateChanges, String> {
+pub(super) fn check_changes(delta: state::Delta, layout: &StateLayout) -> Result<StateChanges, String> {
     // Every column has buffers, which bound the rows: the size of what comes back is limited already.
     let lift = |schema, batch: Option<_>, which: &str| {
         let lifted = batch.map(|batch| lift_batch(&schema, batch, usize::MAX)).transpose();

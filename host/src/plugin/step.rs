@@ -8,9 +8,13 @@ use arrow::datatypes::{Schema, SchemaRef};
 
 use crate::changes::StateLayout;
 use crate::progress::StepCounts;
+use crate::reference_table::ReferenceTable;
 
 use super::component::{Plugin, PluginKind};
 use super::error::{At, Fault, PluginError, StepError};
+use super::fates::Fates;
+use super::faulty_call::CallNotes;
+use super::grants::Grants;
 use super::guest::{Guest, Metric, Metrics};
 use super::instance::Instance;
 use super::limits::Limits;
@@ -18,7 +22,7 @@ use super::lower::lower;
 use super::outcome::{Outcome, Rejected};
 use super::plan::Plan;
 use super::rows::Rows;
-use super::{config, schema, state};
+use super::{config, reference, schema, state};
 
 /// What becomes of rows that break a plugin, or get a `data` error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,6 +44,7 @@ pub struct StepSettings {
     pub config: serde_json::Value,
     pub limits: Limits,
     pub on_error: OnError,
+    pub grants: Arc<Grants>,
 }
 
 /// A plugin at work in one task. It owns its instance and stays on its task's thread.
@@ -47,11 +52,14 @@ pub struct Step {
     plugin: Arc<Plugin>,
     pub(super) at: At,
     config: String,
+    grants: Arc<Grants>,
     pub(super) limits: Limits,
     pub(super) on_error: OnError,
     pub(super) input: SchemaRef,
     pub(super) plan: Plan,
     pub(super) layout: Option<StateLayout>,
+    /// What the plugin looks rows up in.
+    pub(super) reference: Option<Arc<ReferenceTable>>,
     /// None before the first call, and after a fault.
     pub(super) instance: Option<Instance>,
     /// Of instances that are gone.
@@ -62,6 +70,7 @@ pub struct Step {
     pub(super) is_broken: bool,
     /// The state was stored in another layout, and not handed over in its own yet.
     pub(super) is_migrated: bool,
+    pub(super) notes: CallNotes,
 }
 
 /// What became of a batch.
@@ -69,6 +78,8 @@ pub struct Step {
 pub struct StepOutcome {
     /// What goes on to the next step.
     pub rows: Rows,
+    /// Of the rows that came in.
+    pub fates: Fates,
     pub counts: StepCounts,
     pub rejected: Option<Rejected>,
     pub failed: Option<Failed>,
@@ -84,26 +95,49 @@ pub struct Failed {
 impl Step {
     /// Opens `plugin` for rows of the schema `input`, and checks its plan.
     pub fn open(plugin: Arc<Plugin>, settings: StepSettings, input: &SchemaRef) -> Result<Self, PluginError> {
+        Self::open_with_reference(plugin, settings, input, None)
+    }
+
+    /// [`Step::open`] for a plugin that looks rows up in a table, and for others without one.
+    pub fn open_with_reference(
+        plugin: Arc<Plugin>,
+        settings: StepSettings,
+        input: &SchemaRef,
+        table: Option<Arc<ReferenceTable>>,
+    ) -> Result<Self, PluginError> {
         let at = At { layer: settings.layer, step: settings.step, plugin: plugin.name().clone() };
         let refused = |what: String| PluginError::Step { at: at.clone(), what };
         config::check(plugin.config_schema(), &settings.config).map_err(refused)?;
+        reference::check(&plugin, table.as_ref()).map_err(refused)?;
         let config = settings.config.to_string();
-        let agree = || agree(&plugin, &at, &settings.limits, &config, input, Metrics::new());
-        let (instance, plan, layout) = agree().map_err(|fault| refused(fault.to_string()))?;
+        let terms = Terms {
+            plugin: &plugin,
+            at: &at,
+            limits: &settings.limits,
+            grants: &settings.grants,
+            config: &config,
+            input,
+            table: table.as_deref(),
+        };
+        let agreed = terms.agree(Metrics::new());
+        let (instance, plan, layout) = agreed.map_err(|fault| refused(fault.to_string()))?;
         Ok(Self {
             plugin,
             at,
             config,
+            grants: settings.grants,
             limits: settings.limits,
             on_error: settings.on_error,
             input: input.clone(),
             plan,
             layout,
+            reference: table,
             instance: Some(instance),
             metrics: Metrics::new(),
             taken_metrics: Metrics::new(),
             is_broken: false,
             is_migrated: false,
+            notes: CallNotes::default(),
         })
     }
 
@@ -150,11 +184,16 @@ impl Step {
                 Outcome::joined(Vec::new(), &self.plan).map_err(|error| self.refused(error.to_string()))?;
             return Ok(self.finish(none, rows));
         }
-        match self.process(&columns, count, watermark, self.limits.cpu) {
-            Ok(outcome) => Ok(self.finish(outcome, rows)),
-            Err(fault) if fault.is_final() => Err(self.refused(fault.to_string())),
-            Err(fault) if self.plugin.is_stateful() => Err(self.broken(fault)),
-            Err(fault) => self.run_in_pieces(rows, &columns, fault),
+        self.note_call(&columns, count, watermark);
+        let fault = match self.process(&columns, count, watermark, self.limits.cpu) {
+            Ok(outcome) => return Ok(self.finish(outcome, rows)),
+            Err(fault) if fault.is_final() => return Err(self.refused(fault.to_string())),
+            Err(fault) => fault,
+        };
+        self.note_fault(&columns, count, watermark, &fault);
+        match self.plugin.is_stateful() {
+            true => Err(self.broken(fault)),
+            false => self.run_in_pieces(rows, &columns, fault),
         }
     }
 
@@ -170,8 +209,7 @@ impl Step {
     }
 
     pub(super) fn finish(&self, outcome: Outcome, rows: Rows) -> StepOutcome {
-        let (rows, counts, rejected) = outcome.carry_out(rows, &self.plan);
-        StepOutcome { rows, counts, rejected, failed: None }
+        outcome.carry_out(rows, &self.plan)
     }
 
     /// A batch as a whole. After a fault that ends the instance the next call starts a fresh one.
@@ -216,13 +254,22 @@ impl Step {
     pub(super) fn live_instance(&mut self) -> Result<&mut Instance, Fault> {
         if self.instance.is_none() {
             let metrics = self.metrics.clone();
-            let (instance, plan, layout) =
-                agree(&self.plugin, &self.at, &self.limits, &self.config, &self.input, metrics)?;
+            let terms = Terms {
+                plugin: &self.plugin,
+                at: &self.at,
+                limits: &self.limits,
+                grants: &self.grants,
+                config: &self.config,
+                input: &self.input,
+                table: self.reference.as_deref(),
+            };
+            let (instance, plan, layout) = terms.agree(metrics)?;
             if plan != self.plan || layout != self.layout {
                 return Err(Fault::Instantiate("it states another plan than before".to_owned()));
             }
             self.instance = Some(instance);
         }
+        self.load_reference()?;
         self.instance.as_mut().ok_or_else(|| Fault::Instantiate("it is gone".to_owned()))
     }
 
@@ -242,31 +289,42 @@ impl Step {
     }
 }
 
-/// Starts an instance, and agrees with it on a plan and on the layout of its state.
-fn agree(
-    plugin: &Plugin,
-    at: &At,
-    limits: &Limits,
-    config: &str,
-    input: &SchemaRef,
-    metrics: Metrics,
-) -> Result<(Instance, Plan, Option<StateLayout>), Fault> {
-    let mut guest = Guest::new(at.layer.clone(), at.step.clone(), limits.clone());
-    guest.metrics = metrics;
-    let mut instance = Instance::start(&plugin.pre, &plugin.exports, guest, limits, limits.cpu)?;
-    let stated = instance.open(limits.cpu, config, &schema::to_contract(input.fields())).map_err(in_open)?;
-    let plan =
-        Plan::check(stated, input).map_err(|what| Fault::Schema(format!("its plan is not sound: {what}")))?;
-    let layout = match plugin.is_stateful() {
-        true => Some(
-            instance
-                .state_layout(limits.cpu)
-                .and_then(|fields| state::check_layout(fields).map_err(Fault::Schema))
-                .map_err(in_open)?,
-        ),
-        false => None,
-    };
-    Ok((instance, plan, layout))
+/// What an instance is started with.
+struct Terms<'a> {
+    plugin: &'a Plugin,
+    at: &'a At,
+    limits: &'a Limits,
+    grants: &'a Arc<Grants>,
+    config: &'a str,
+    input: &'a SchemaRef,
+    table: Option<&'a ReferenceTable>,
+}
+
+impl Terms<'_> {
+    /// Starts an instance, and agrees with it on a plan and on the layout of its state.
+    fn agree(&self, metrics: Metrics) -> Result<(Instance, Plan, Option<StateLayout>), Fault> {
+        let Self { plugin, at, limits, grants, config, input, table } = *self;
+        let mut guest = Guest::new(at.layer.clone(), at.step.clone(), limits.clone(), grants.clone());
+        guest.metrics = metrics;
+        let mut instance = Instance::start(&plugin.pre, &plugin.exports, guest, limits, limits.cpu)?;
+        if let Some(table) = table {
+            reference::agree(&mut instance, table, config, limits).map_err(in_open)?;
+        }
+        let fields = schema::to_contract(input.fields());
+        let stated = instance.open(limits.cpu, config, &fields).map_err(in_open)?;
+        let plan = Plan::check(stated, input)
+            .map_err(|what| Fault::Schema(format!("its plan is not sound: {what}")))?;
+        let layout = match plugin.is_stateful() {
+            true => Some(
+                instance
+                    .state_layout(limits.cpu)
+                    .and_then(|fields| state::check_layout(fields).map_err(Fault::Schema))
+                    .map_err(in_open)?,
+            ),
+            false => None,
+        };
+        Ok((instance, plan, layout))
+    }
 }
 
 /// Whatever goes wrong there, other rows make no difference.

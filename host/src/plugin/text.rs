@@ -1,5 +1,7 @@
 //! Text that comes from a plugin: cut to a length, without control characters, before anybody sees it.
 
+use std::borrow::Cow;
+
 /// At most `limit` bytes of `text`, with control characters replaced.
 pub fn sanitised(text: &str, limit: usize) -> String {
     let mut clean = String::with_capacity(text.len().min(limit));
@@ -12,6 +14,14 @@ pub fn sanitised(text: &str, limit: usize) -> String {
         clean.push(c);
     }
     clean
+}
+
+/// At most `limit` bytes of `text`, and a mark where more was.
+pub(super) fn cut(text: &str, limit: usize) -> Cow<'_, str> {
+    if text.len() <= limit {
+        return text.into();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(limit)]).into()
 }
 
 /// A name fit for a metric: a lower-case letter, then lower-case letters, digits and `_`.
@@ -29,6 +39,7 @@ mod tests {
     fn text_is_cut_between_characters_and_holds_no_line_breaks() {
         assert_eq!(sanitised("a\nb\u{1b}[31m", 100), "a b [31m");
         assert_eq!(sanitised("ééé", 3), "é…");
+        assert_eq!((cut("ééé", 3), cut("a\nb", 3)), ("é…".into(), "a\nb".into()));
     }
 
     #[test]

@@ -61,11 +61,12 @@ pub fn decode(bytes: &[u8], sha256: &str) -> Result<(StateLayout, StateChanges),
     let (length, streams) = bytes.split_first_chunk::<8>().ok_or_else(is_short)?;
     let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| is_short())?;
     let (upserts, deletes) = streams.split_at_checked(length).ok_or_else(is_short)?;
+    let is_unlabelled = || malformed("it does not say how it is laid out");
     if upserts.is_empty() {
-        return Err(malformed("it does not say how it is laid out"));
+        return Err(is_unlabelled());
     }
     let (row, upserts) = read(upserts)?;
-    let layout = layout(&row).ok_or_else(|| malformed("it does not say how it is laid out"))?;
+    let layout = layout(&row).ok_or_else(is_unlabelled)?;
     let deletes = match deletes.is_empty() {
         true => Vec::new(),
         false => read(deletes)?.1,

@@ -16,6 +16,8 @@ use prometheus_client::registry::{Metric, Registry};
 
 use super::names::{self, fate};
 use super::plugin_metrics::PluginMetrics;
+use super::reference_metrics::ReferenceMetrics;
+use super::shadow_metrics::ShadowMetrics;
 use crate::progress::{Accounting, LayerCounts, StepCounts, TopicPartition};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -89,6 +91,8 @@ pub struct Metrics {
     watermark: Gauge<f64, AtomicU64>,
     paused: Gauge,
     pub plugins: PluginMetrics,
+    pub shadows: ShadowMetrics,
+    pub references: ReferenceMetrics,
     resident: Gauge,
 }
 
@@ -165,6 +169,8 @@ impl Metrics {
             ),
             paused: registered(at, names::PAUSED, "1 while the source is paused", Gauge::default()),
             plugins: PluginMetrics::new(at),
+            shadows: ShadowMetrics::new(at),
+            references: ReferenceMetrics::new(at),
             resident: registered(
                 at,
                 names::PROCESS_RESIDENT_BYTES,
@@ -393,6 +399,8 @@ mod tests {
         metrics.plugins.recycled("silver", "plausible");
         metrics.plugins.counted("silver", "plausible", "warned", 3);
         metrics.plugins.gauge("silver", "plausible", "load", 0.5);
+        metrics.shadows.rows("silver", "plausible", "different", 7);
+        metrics.shadows.took("silver", "plausible", "comparison", Duration::from_millis(250));
         metrics.ledger_entry(43);
         metrics.epoch_phase(Phase::Entry, Duration::from_millis(3));
         metrics.epoch_rows(5000);
@@ -411,6 +419,8 @@ mod tests {
                 r#"sluicebox_plugin_recycled_total{layer="silver",step="plausible"} 1"#,
                 r#"sluicebox_plugin_count_total{layer="silver",step="plausible",name="warned"} 3"#,
                 r#"sluicebox_plugin_gauge{layer="silver",step="plausible",name="load"} 0.5"#,
+                r#"sluicebox_shadow_rows_total{layer="silver",step="plausible",result="different"} 7"#,
+                r#"sluicebox_shadow_seconds_total{layer="silver",step="plausible",part="comparison"} 0.25"#,
                 "sluicebox_ledger_entry 43",
                 r#"sluicebox_epoch_seconds_count{phase="entry"} 1"#,
                 "sluicebox_epoch_rows_sum 5000.0",

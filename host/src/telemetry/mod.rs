@@ -7,6 +7,8 @@ mod logs;
 mod metrics;
 pub mod names;
 mod plugin_metrics;
+mod reference_metrics;
+mod shadow_metrics;
 
 pub use health::{Health, HealthDocument, Stage, Status};
 pub use http::{HttpError, Server, serve};

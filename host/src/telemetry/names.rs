@@ -40,6 +40,16 @@ pub const PLUGIN_RECYCLED: &str = "sluicebox_plugin_recycled";
 pub const PLUGIN_COUNT: &str = "sluicebox_plugin_count";
 /// Gauges of plugins, by layer, step and the plugin's name of it.
 pub const PLUGIN_GAUGE: &str = "sluicebox_plugin_gauge";
+/// Rows that shadows were tried on, by layer, step and how they compare.
+pub const SHADOW_ROWS: &str = "sluicebox_shadow_rows";
+/// Seconds that shadows took, by layer, step and part.
+pub const SHADOW_SECONDS: &str = "sluicebox_shadow_seconds";
+/// Rows of the reference table in use, by layer and step.
+pub const REFERENCE_ROWS: &str = "sluicebox_reference_rows";
+/// Since when that version of the table is in use, in seconds since the Unix epoch, by layer and step.
+pub const REFERENCE_SINCE_SECONDS: &str = "sluicebox_reference_since_seconds";
+/// Times that a reference table could not be read or used anew, by layer and step.
+pub const REFERENCE_FAILURES: &str = "sluicebox_reference_failures";
 /// Resident memory of the process, in bytes.
 pub const PROCESS_RESIDENT_BYTES: &str = "sluicebox_process_resident_bytes";
 

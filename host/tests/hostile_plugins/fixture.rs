@@ -44,6 +44,7 @@ pub fn settings(config: Value) -> StepSettings {
         config,
         limits: limits(),
         on_error: OnError::SetAside,
+        grants: Arc::default(),
     }
 }
 

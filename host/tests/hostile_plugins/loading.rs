@@ -76,7 +76,7 @@ fn what_is_no_plugin_is_told_so() {
 /// Each interface by its name and version: what nothing stands in for would fail late and obscurely.
 #[test]
 fn wasi_that_nothing_stands_in_for_is_refused() {
-    for import in ["wasi:http/types@0.2.3", "wasi:io/poll@0.3.0", "wasi:nn/graph@0.2.0"] {
+    for import in ["wasi:http/incoming-handler@0.2.3", "wasi:io/poll@0.3.0", "wasi:nn/graph@0.2.0"] {
         let refused = load_text(&format!("(component (import \"{import}\" (instance)))")).to_string();
         assert!(refused.contains(&format!("imports `{import}`")), "{refused}");
     }

@@ -6,8 +6,12 @@ mod compiling;
 #[path = "../components/mod.rs"]
 mod components;
 mod fixture;
+mod grants;
+mod limits;
 mod loading;
 mod records;
+mod reference;
 mod rows;
+mod servers;
 mod stateful;
 mod wasi;

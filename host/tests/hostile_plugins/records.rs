@@ -9,7 +9,7 @@ use sluicebox::plugin::{Limits, Metric, Plugin, PluginKind, Step, StepOutcome};
 
 use super::fixture::*;
 
-fn records() -> Arc<Plugin> {
+pub fn records() -> Arc<Plugin> {
     static LOADED: OnceLock<Arc<Plugin>> = OnceLock::new();
     LOADED.get_or_init(|| engine().load(&component("hostile-records"), None).unwrap()).clone()
 }

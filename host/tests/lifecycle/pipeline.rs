@@ -20,6 +20,7 @@ use sluicebox::pipeline::TaskPlan;
 use sluicebox::pipeline::blueprint::{Blueprint, TableSpec};
 use sluicebox::pipeline::event_clock::{EventClock, EventTimePlan};
 use sluicebox::pipeline::outputs::Outputs;
+use sluicebox::pipeline::share_limit::ShareLimit;
 use sluicebox::pipeline::state_objects::StateObjects;
 use sluicebox::pipeline::task::{Processed, Task, TaskError, TaskStart};
 use sluicebox::pipeline::tree::{LayerSpec, LayerTree, StepSpec};
@@ -215,6 +216,7 @@ impl Worker {
             schema_version: 0,
             proposes_schema: None,
             tasks: vec![task],
+            references: BTreeMap::new(),
             sinks: BTreeMap::new(),
             seen: BTreeMap::new(),
         });
@@ -317,6 +319,7 @@ fn tree(version: u32) -> LayerTree {
     LayerTree {
         layers: vec![layer("numbered", None, 1, &numbered), layer("windows", Some(0), 2, &windows)],
         sinks: ["dead_letters", "numbered", "windows"].map(str::to_owned).to_vec(),
+        capturing: None,
     }
 }
 
@@ -327,7 +330,11 @@ fn step(name: &str, plugin: &str, config: &Value) -> StepSpec {
         config: config.clone(),
         limits: Limits::default(),
         on_error: OnError::SetAside,
+        grants: Arc::default(),
         quarantines_failed_rows: false,
+        rejections: ShareLimit { max_share: 1.0, min_rows: 0 },
+        shadow: None,
+        reference: None,
     }
 }
 

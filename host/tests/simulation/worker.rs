@@ -145,6 +145,7 @@ impl Worker {
             tasks: entries,
             sinks,
             seen: std::mem::take(&mut self.seen),
+            references: BTreeMap::new(),
         });
         self.enter(Proposal { writer, opened_at_ms, body }).await
     }
@@ -367,6 +368,7 @@ fn configuration(change: u64) -> Configuration {
         name: "window".to_owned(),
         version: "1".to_owned(),
         digest: String::new(),
+        not_deterministic: Vec::new(),
     };
     Configuration { digest: change.to_string(), layers: BTreeMap::new(), sinks, plugins: vec![window] }
 }

@@ -1,9 +1,9 @@
 //! From a row with a list to a row for each element.
 
+use sluicebox_kernels::{NULL, gather};
 use sluicebox_plugin::{Column, Error, Kind, Place, Values, field, kind_name};
 
 use crate::config::Config;
-use crate::gather::{NULL, gather};
 use crate::part::Part;
 
 /// How rows become more rows.

@@ -3,7 +3,6 @@
 mod config;
 mod elements;
 mod flatten;
-mod gather;
 mod part;
 
 use sluicebox_plugin::{

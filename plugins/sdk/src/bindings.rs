@@ -23,6 +23,8 @@ wit_bindgen::generate!({
 pub const TRANSFORM_PLUGIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/transform-plugin"));
 pub const STATEFUL_TRANSFORM_PLUGIN: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/stateful-transform-plugin"));
+pub const REFERENCE_TRANSFORM_PLUGIN: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/reference-transform-plugin"));
 pub const AGGREGATE_PLUGIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/aggregate-plugin"));
 
 /// The bytes as an array, which a static in a section of its own must be.

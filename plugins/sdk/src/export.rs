@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::{aggregate, describe, state, transform, types};
 use crate::{
-    AggregatePlan, Bitmap, Delta, Description, Emission, Error, Fields, Outcome, Output, Rejections,
+    AggregatePlan, Bitmap, Delta, Description, Emission, Error, Fields, Outcome, Output, Rejections, Schema,
     TransformPlan,
 };
 
@@ -65,6 +65,15 @@ pub fn stored_fields(stored: state::Fields) -> Fields {
 
 pub fn delta(delta: Delta) -> state::Delta {
     state::Delta { upserts: delta.upserts, deletes: delta.deletes }
+}
+
+/// The columns of `table` with these names, in this order.
+pub fn narrowed(table: &Schema, names: &[String]) -> Result<Schema, Error> {
+    let column = |name: &String| {
+        table.column(name).ok_or_else(|| Error::Schema(format!("the reference table has no column `{name}`")))
+    };
+    let columns = names.iter().map(column).collect::<Result<Vec<_>, Error>>()?;
+    Ok(Schema::new(columns.concat()))
 }
 
 /// The instance behind the exports, the world that they make up, and `describe`.
@@ -203,6 +212,54 @@ macro_rules! __state {
 
 #[doc(hidden)]
 #[macro_export]
+macro_rules! __reference {
+    ($plugin:ty) => {
+        thread_local! {
+            /// The columns that `load` gets, from `columns` until `open`.
+            static TABLE: ::std::cell::RefCell<Option<$crate::Schema>> = const { ::std::cell::RefCell::new(None) };
+        }
+
+        impl $crate::bindings::reference::Guest for Component {
+            fn columns(config: String, table: Vec<$crate::Field>) -> Result<Vec<String>, $crate::Error> {
+                let (config, table) = ($crate::export::config(&config)?, $crate::Schema::new(table));
+                let names = <$plugin as $crate::ReferenceTransform>::columns(&config, &table)?;
+                TABLE.set(Some($crate::export::narrowed(&table, &names)?));
+                Ok(names)
+            }
+
+            fn load(rows: $crate::Batch) -> Result<(), $crate::Error> {
+                with(|plugin| $crate::ReferenceTransform::load(plugin, rows))
+            }
+        }
+
+        impl $crate::bindings::transform::Guest for Component {
+            fn open(
+                config: String,
+                input: Vec<$crate::Field>,
+            ) -> Result<$crate::bindings::transform::Plan, $crate::Error> {
+                let (config, input) = ($crate::export::config(&config)?, $crate::Schema::new(input));
+                let table = TABLE.take().ok_or_else($crate::export::not_open)?;
+                let (plugin, plan) = <$plugin as $crate::ReferenceTransform>::open(config, &input, &table)?;
+                INSTANCE.set(Some(plugin));
+                Ok($crate::export::transform_plan(plan))
+            }
+
+            fn apply(batch: $crate::Batch) -> Result<$crate::bindings::transform::Outcome, $crate::Error> {
+                with(|plugin| $crate::ReferenceTransform::apply(plugin, &batch)).map($crate::export::outcome)
+            }
+        }
+
+        $crate::__export_sluicebox_plugin_transform_0_3_0_cabi!(
+            Component with_types_in $crate::bindings::transform
+        );
+        $crate::__export_sluicebox_plugin_reference_0_3_0_cabi!(
+            Component with_types_in $crate::bindings::reference
+        );
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
 macro_rules! __export {
     ($plugin:ty, $trait:ident, $world:ident, [$($interface:ident)+]) => {
         $crate::__config_schema!($plugin, $trait);
@@ -216,8 +273,8 @@ macro_rules! __export {
     };
 }
 
-/// Exports a plugin as a component, by the traits that it implements: `Transform`, `Transform + Stateful`, `Aggregate`, or
-/// in place of `Transform` one of the other styles, [`RowTransform`](crate::rows::RowTransform) and (with the feature
+/// Exports a plugin as a component, by the traits that it implements: `Transform`, `Transform + Stateful`, `Aggregate`,
+/// `ReferenceTransform`, or in place of `Transform` one of the other styles, [`RowTransform`](crate::rows::RowTransform) and (with the feature
 /// `arrow`) `record_batch::BatchTransform`.
 ///
 /// ```ignore
@@ -238,6 +295,9 @@ macro_rules! export {
     };
     ($plugin:ty: Aggregate) => {
         $crate::__export!($plugin, Aggregate, AGGREGATE_PLUGIN, [__aggregate __state]);
+    };
+    ($plugin:ty: ReferenceTransform) => {
+        $crate::__export!($plugin, ReferenceTransform, REFERENCE_TRANSFORM_PLUGIN, [__reference]);
     };
     ($plugin:ty: RowTransform $(+ $stateful:ident)?) => {
         $crate::export!($crate::rows::Rowwise<$plugin>: Transform $(+ $stateful)?);

@@ -8,6 +8,7 @@
 //! | [`Transform`] | typed columns | the smallest and fastest components |
 //! | [`rows::RowTransform`] | one struct for each row | the least to write |
 //! | `record_batch::BatchTransform`, feature `arrow` | an Arrow `RecordBatch` | code that knows Arrow already |
+//! | [`ReferenceTransform`] | typed columns, and a table that the host reads | look-ups |
 //! | [`Aggregate`] | typed columns and the watermark | rows that come out later, from state |
 //!
 //! A useful plugin, whole:
@@ -73,6 +74,7 @@ mod place;
 mod plugin;
 #[cfg(feature = "arrow")]
 pub mod record_batch;
+mod reference;
 mod rejections;
 mod rfc3339;
 mod row_error;
@@ -99,6 +101,7 @@ pub use plugin::{
     Aggregate, AggregatePlan, Delta, Description, Emission, Fields, Outcome, Output, State, Stateful,
     Transform, TransformPlan,
 };
+pub use reference::ReferenceTransform;
 pub use rejections::Rejections;
 pub use rfc3339::{micros_from_civil, parse_rfc3339};
 pub use scalar::Scalar;

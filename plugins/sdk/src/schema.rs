@@ -63,6 +63,13 @@ impl Schema {
         let at = children(&self.fields, 0, self.fields.len()).find(|at| self.fields[*at].name == name)?;
         Some(&self.fields[at..at + span(&self.fields, at)])
     }
+
+    /// Where a top-level column is in batches that have all columns of this schema.
+    pub fn place(&self, name: &str) -> Option<Place> {
+        let at = children(&self.fields, 0, self.fields.len()).find(|at| self.fields[*at].name == name)?;
+        let fields = self.fields[at..at + span(&self.fields, at)].to_vec();
+        Some(Place { at, parents: Vec::new(), fields })
+    }
 }
 
 /// Fields in pre-order, cut into siblings: each with all that is nested in it.

@@ -196,16 +196,10 @@ impl<K: Stored + Ord + Hash, V: Stored> State for KeyedState<K, V> {
 
     fn migrate(&mut self, stored: &Fields) -> Result<(), Error> {
         let own = self.layout();
-        let is_ours = |field: &Field| field.name.starts_with(VALUE);
-        let value: Option<Vec<Field>> =
-            (stored.key == own.key && stored.value.iter().all(is_ours)).then(|| {
-                stored
-                    .value
-                    .iter()
-                    .map(|field| Field { name: field.name[VALUE.len()..].into(), ..field.clone() })
-                    .collect()
-            });
-        let read = value.and_then(|value| {
+        let without_prefix =
+            |field: &Field| Some(Field { name: field.name.strip_prefix(VALUE)?.into(), ..field.clone() });
+        let value: Option<Vec<Field>> = stored.value.iter().map(without_prefix).collect();
+        let read = value.filter(|_| stored.key == own.key).and_then(|value| {
             let read = V::read_stored(&self.value_shape, stored.version, &value)?;
             Some((value, read))
         });

@@ -2,16 +2,24 @@
 //!
 //! A block of YAML is a step, or, if it begins with `decode:`, the columns of the steps after it. Blocks `jsonl in`,
 //! `jsonl out` and `jsonl rejected` after a step are the records that go in, the rows that come out and the rows that are
-//! rejected, with rule and reason.
+//! rejected, with rule and reason. A block `csv` after it is the file that its `reference` names.
 
-use anyhow::{Context, Result, bail, ensure};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use arrow::json::LineDelimitedWriter;
 use serde_json::{Map, Value, json};
 use sluicebox::batch::{RawBatch, RawRecord};
+use sluicebox::cli::reference_form;
+use sluicebox::config;
 use sluicebox::decode::{DecodeSettings, Decoded, Decoder, Policy};
 use sluicebox::plugin::{Engine, HOST_COLUMNS, Limits, OnError, Rows, Step, StepSettings};
 use sluicebox::progress::{OffsetRange, TopicPartition};
+use sluicebox::reference::ReferenceSource;
+use sluicebox::reference_table::ReferenceTable;
 use sluicebox::schema::{Column, RecordSchema, parse_type};
+use sluicebox::storage::StoreOptions;
+use url::Url;
 
 use super::{read, root};
 
@@ -24,6 +32,8 @@ pub struct Columns(pub String);
 pub struct Example {
     pub columns: Columns,
     pub step: String,
+    /// The text of the CSV file in which the step looks rows up.
+    pub table: Option<String>,
     pub lines: Option<Lines>,
 }
 
@@ -44,8 +54,15 @@ pub fn examples(page: &str, columns: &Columns) -> Result<Vec<Example>> {
         let (kind, text) = block.split_once('\n').context("a block has a first line")?;
         match kind {
             "yaml" if text.starts_with("decode:") => columns = Columns(format!("{text}\n")),
-            "yaml" => {
-                examples.push(Example { columns: columns.clone(), step: format!("{text}\n"), lines: None })
+            "yaml" => examples.push(Example {
+                columns: columns.clone(),
+                step: format!("{text}\n"),
+                table: None,
+                lines: None,
+            }),
+            "csv" => {
+                let example = examples.last_mut().context("a table stands after its step")?;
+                example.table = Some(format!("{text}\n"));
             }
             "jsonl in" | "jsonl out" | "jsonl rejected" => {
                 let lines =
@@ -106,8 +123,11 @@ impl Example {
             config: step["config"].clone(),
             limits: Limits::default(),
             on_error: OnError::Stop,
+            grants: Default::default(),
         };
-        let mut step = Step::open(engine.load(&path, None)?, settings, decoder.output_schema())?;
+        let table = self.table.as_ref().map(|text| reference(&step["reference"], text)).transpose()?;
+        let plugin = engine.load(&path, None)?;
+        let mut step = Step::open_with_reference(plugin, settings, decoder.output_schema(), table)?;
         let mut lines = Lines { input: input.clone(), ..Lines::default() };
         for records in input.chunks(batch) {
             let rows = match decoder.decode(&raw(records)) {
@@ -123,6 +143,23 @@ impl Example {
         }
         Ok(lines)
     }
+}
+
+/// The table that a step names, in a file with this text.
+fn reference(step: &Value, text: &str) -> Result<Arc<ReferenceTable>> {
+    let given: config::TableReference = serde_json::from_value(step.clone())?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("table.csv");
+    std::fs::write(&file, text)?;
+    let location = Url::from_file_path(&file).map_err(|()| anyhow!("{} is no path", file.display()))?;
+    let source = ReferenceSource::new(
+        reference_form(&given)?,
+        location,
+        &StoreOptions::default(),
+        given.max_bytes.as_usize(),
+    )?;
+    let (_, table) = tokio::runtime::Runtime::new()?.block_on(source.read())?;
+    Ok(Arc::new(table))
 }
 
 fn raw(records: &[Value]) -> RawBatch {

@@ -42,7 +42,11 @@ pub fn page(plugin: &Plugin) -> Result<String> {
         PluginKind::Transform => "transform",
         PluginKind::Aggregate => "aggregate",
     };
-    let state = if plugin.is_stateful() { ", with state" } else { "" };
+    let state = match (plugin.is_stateful(), plugin.has_reference()) {
+        (true, _) => ", with state",
+        (false, true) => ", with a [reference table](../reference-tables.md)",
+        (false, false) => "",
+    };
     Ok(format!(
         "<!-- Made of the plugin's own description and of plugins/{name}/docs.md: change those. -->\n\n\
          # {name}\n\n{summary}\n\nVersion {version}, {kind}{state}. Common to all plugins: [../plugins.md](../plugins.md).\n\n\

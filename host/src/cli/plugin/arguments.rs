@@ -1,24 +1,28 @@
 //! Arguments of the commands that send rows from a file through a plugin.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 
+use super::grant_arguments::GrantArguments;
 use super::input_file;
 use super::plugins;
 use super::records::{RecordRows, declared_columns};
+use super::reference_rows;
 use super::stream::{EventTime, Stream, Written};
 use super::trial::Setup;
+use crate::capture::Capture;
 use crate::cli::assemble;
-use crate::config::{self, ByteSize, Period, StepLimits};
+use crate::config::{self, ByteSize, Period, StepLimits, WrittenConfig};
 use crate::decode::event_time::EventTimeSettings;
 use crate::plugin::{Engine, Limits};
 
 /// A plugin, and the rows that go through it.
 #[derive(Debug, clap::Args)]
 pub struct PluginOverRows {
-    /// The path of a component, ending in `.wasm`, or the name of a bundled plugin.
+    /// The path of a component, ending in `.wasm`, the name of a bundled plugin, or `oci://registry/name:tag`.
     plugin: String,
     #[command(flatten)]
     input: Input,
@@ -26,6 +30,11 @@ pub struct PluginOverRows {
     configuration: Configuration,
     #[command(flatten)]
     limits: LimitArguments,
+    #[command(flatten)]
+    grants: GrantArguments,
+    /// The table of a plugin that looks rows up: a file of JSON lines (`.jsonl`) or Parquet (`.parquet`).
+    #[arg(long, value_name = "TABLE")]
+    reference: Option<PathBuf>,
 }
 
 impl PluginOverRows {
@@ -34,17 +43,51 @@ impl PluginOverRows {
             plugin: plugins::load_named(engine, &self.plugin, Path::new(""))?,
             config: self.configuration.read()?,
             limits: self.limits.limits(),
+            grants: Arc::new(self.grants.read()?),
+            reference: self.reference.as_deref().map(reference_rows::read).transpose()?,
+        })
+    }
+
+    /// As it was when the call of the capture was made, whose file is `path`, except where arguments say otherwise.
+    pub fn setup_of(&self, engine: &Engine, capture: &Capture, path: &Path) -> Result<Setup> {
+        let captured = || {
+            let written: WrittenConfig = serde_json::from_value(capture.about.config.clone())
+                .with_context(|| format!("{}: the configuration", path.display()))?;
+            Ok(written.resolved(path, Path::new(""))?)
+        };
+        Ok(Setup {
+            plugin: plugins::load_named(engine, &self.plugin, Path::new(""))?,
+            config: self.configuration.read_or(captured)?,
+            limits: capture.about.limits.clone(),
+            grants: Arc::new(self.grants.read()?),
+            reference: self.reference.as_deref().map(reference_rows::read).transpose()?,
         })
     }
 
     /// At most `limit` rows; beside them the records that are none, by number, with the reason.
-    pub fn stream(&self, limit: usize) -> Result<(Stream, Vec<(usize, String)>)> {
+    pub fn stream(&self, limit: usize, end: End) -> Result<(Stream, Vec<(usize, String)>)> {
         let mut records = self.input.read(limit)?;
         let undecodable = std::mem::take(&mut records.dead);
-        let written = [Written { rows: records.payload.num_rows(), watermark: None }];
+        let rows = Written { rows: records.payload.num_rows(), watermark: None };
+        let written = match end {
+            End::Open => vec![rows],
+            End::Closed => vec![rows, Written { rows: 0, watermark: Some(END_OF_TIME) }],
+        };
         Ok((Stream::new(records, self.input.event_time()?.as_ref(), &written)?, undecodable))
     }
 }
+
+/// How a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Other rows may follow.
+    Open,
+    /// The watermark passes everything.
+    Closed,
+}
+
+/// 2262-01-01T00:00:00Z in microseconds: nanoseconds in 64 bits do not go much further.
+const END_OF_TIME: i64 = 9_214_646_400_000_000;
 
 /// The plugin's configuration.
 #[derive(Debug, clap::Args)]
@@ -59,9 +102,14 @@ struct Configuration {
 
 impl Configuration {
     fn read(&self) -> Result<Value> {
+        self.read_or(|| Ok(Value::Null))
+    }
+
+    /// The keys that are set singly change those of the file, or of `captured` where there is none.
+    fn read_or(&self, captured: impl FnOnce() -> Result<Value>) -> Result<Value> {
         let mut config = match &self.config {
             Some(file) => config::read_file::<Value>(file)?.0,
-            None => Value::Null,
+            None => captured()?,
         };
         for setting in &self.set {
             let (key, text) = setting
@@ -111,7 +159,7 @@ impl LimitArguments {
 struct Input {
     /// The rows: a file of JSON lines (`.jsonl`), each a record's payload, or a Parquet file (`.parquet`).
     #[arg(long, value_name = "ROWS")]
-    input: PathBuf,
+    input: Option<PathBuf>,
     /// Declares a column of JSON lines, as in a pipeline's `decode.schema`; others are inferred.
     #[arg(long = "column", value_name = "NAME=TYPE")]
     columns: Vec<String>,
@@ -133,7 +181,10 @@ impl Input {
             Ok((name.trim().to_owned(), of.trim().to_owned()))
         });
         let declared = declared_columns(&columns.collect::<Result<_>>()?)?;
-        input_file::read(&self.input, &declared, limit).with_context(|| self.input.display().to_string())
+        let path = self.input.as_deref().context("`--input` says where the rows are")?;
+        let records = input_file::read(path, &declared, limit);
+        let records = records.and_then(refuse_none);
+        records.with_context(|| path.display().to_string())
     }
 
     fn event_time(&self) -> Result<Option<EventTime>> {
@@ -143,6 +194,17 @@ impl Input {
             path,
             settings: EventTimeSettings { delay: self.delay.as_microseconds(), max_ahead: None },
         }))
+    }
+}
+
+/// Without any row there are no columns either, which a plugin would complain of.
+fn refuse_none(records: RecordRows) -> Result<RecordRows> {
+    match records.dead.first() {
+        _ if records.payload.num_rows() > 0 => Ok(records),
+        None => bail!("there are no rows in it"),
+        Some((record, reason)) => {
+            bail!("none of its {} records can be decoded; record {record}: {reason}", records.dead.len())
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::arguments::PluginOverRows;
+use super::arguments::{End, PluginOverRows};
 use super::boundary::{Load, out_of, over_columns};
 use super::stream::Cut;
 use super::text_table::aligned;
@@ -19,6 +19,7 @@ use super::{plugins, print};
 const ECHO: &str = "echo";
 
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("input", |input| input.required(true)))]
 pub struct Arguments {
     #[command(flatten)]
     over: PluginOverRows,
@@ -42,7 +43,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let setup = arguments.over.setup(&engine)?;
     let echo = plugins::load_named(&engine, ECHO, Path::new(""))
         .with_context(|| format!("the boundary is measured with the bundled plugin `{ECHO}`"))?;
-    let (stream, _) = arguments.over.stream(arguments.limit)?;
+    let (stream, _) = arguments.over.stream(arguments.limit, End::Open)?;
     let rows = stream.rows.num_rows();
     ensure!(rows > 0, "there is no row to measure with");
 

@@ -108,5 +108,15 @@ pub fn out_of(load: &Load) -> Result<Option<Given>> {
 pub fn over_columns(echo: &Arc<Plugin>, columns: &[String], give_back: bool, pieces: Pieces) -> Load {
     let config = json!({ "columns": columns, "give_back": give_back });
     let input = pieces.first().map_or_else(|| Arc::new(Schema::empty()), |(batch, _)| batch.schema());
-    Load { setup: Setup { plugin: echo.clone(), config, limits: Limits::default() }, input, pieces }
+    Load {
+        setup: Setup {
+            plugin: echo.clone(),
+            config,
+            limits: Limits::default(),
+            grants: Arc::default(),
+            reference: None,
+        },
+        input,
+        pieces,
+    }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::expectation::Expectation;
 use super::json_rows::Row;
+use super::reference_rows::ReferenceRows;
 use crate::config::{DocumentPath, Period, Places, StepLimits, Timestamp};
 
 /// Cases for one plugin: rows in, and what must become of them.
@@ -25,6 +26,9 @@ pub struct CasesFile {
     /// Where rows get their event time from. Without it they have none.
     #[serde(default)]
     pub event_time: Option<EventTime>,
+    /// The table of a plugin that looks rows up.
+    #[serde(default)]
+    pub reference: Option<ReferenceRows>,
     #[serde(default)]
     pub limits: StepLimits,
     /// In which batches each case is run beside its own.
@@ -49,6 +53,9 @@ pub struct Case {
     /// In place of the file's.
     #[serde(default)]
     pub event_time: Option<EventTime>,
+    /// In place of the file's.
+    #[serde(default)]
+    pub reference: Option<ReferenceRows>,
     /// The rows, in one batch. `_key` (text) and `_timestamp` stand for the record's own.
     #[serde(default)]
     pub input: Option<Vec<Row>>,

@@ -30,13 +30,15 @@ fn read_lines(path: &Path, declared: &RecordSchema, limit: usize) -> Result<Reco
     let mut records = Records::new();
     let lines = BufReader::new(File::open(path)?).split(b'\n');
     let mut taken = 0;
-    for line in lines {
+    for (number, line) in lines.enumerate() {
         let line = line?;
+        // Some programs begin every file of text with a byte order mark.
+        let line = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| number == 0).unwrap_or(&line);
         if taken == limit {
             break;
         }
         if !line.trim_ascii().is_empty() {
-            records.push(Some(&line), None, None);
+            records.push(Some(line), None, None);
             taken += 1;
         }
     }
@@ -107,7 +109,7 @@ mod tests {
     #[test]
     fn lines_are_records_and_blank_lines_are_not() {
         let mut file = tempfile::Builder::new().suffix(".jsonl").tempfile().unwrap();
-        file.write_all(b"{\"n\": 1}\n\n  \nnonsense\n{\"n\": 3}\n{\"n\": 4}").unwrap();
+        file.write_all(b"\xef\xbb\xbf{\"n\": 1}\n\n  \nnonsense\n{\"n\": 3}\n{\"n\": 4}").unwrap();
         let rows = read(file.path(), &RecordSchema::default(), 3).unwrap();
         assert_eq!(rows.payload.column(0).as_primitive::<Int64Type>().values(), &[1, 3]);
         assert_eq!(rows.dead.len(), 1);

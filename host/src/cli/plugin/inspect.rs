@@ -6,15 +6,18 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::capture_facts::facts;
 use super::config_keys::config_keys;
-use super::imports::answer;
+use super::imports::{answer, grant};
 use super::text_table::aligned;
-use super::{plugins, print};
-use crate::plugin::{CONTRACT_VERSION, Plugin, PluginKind};
+use super::{capture_facts, plugins, print};
+use crate::capture;
+use crate::plugin::{CONTRACT_VERSION, Capability, Plugin, PluginKind};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The path of a component, ending in `.wasm`, or the name of a bundled plugin.
+    /// The path of a component, ending in `.wasm`, the name of a bundled plugin, `oci://registry/name:tag`, or a file that `capture` of a pipeline
+    /// has kept, ending in `.capture`.
     plugin: String,
     /// Everything as one JSON object, with the whole schema of the configuration.
     #[arg(long)]
@@ -22,6 +25,14 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.plugin.ends_with(capture::NAME_ENDS_WITH) {
+        let capture = capture_facts::read(Path::new(&arguments.plugin))?;
+        match arguments.json {
+            true => print(&serde_json::to_string_pretty(&capture.about)?),
+            false => facts(&capture).iter().for_each(|line| print(line)),
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let plugin = plugins::load_named(&plugins::engine()?, &arguments.plugin, Path::new(""))?;
     match arguments.json {
         true => print(&serde_json::to_string_pretty(&as_json(&plugin))?),
@@ -32,7 +43,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn as_text(plugin: &Plugin) -> Vec<String> {
     let row = |name: &str, value: String| vec![name.to_owned(), value];
-    let state = if plugin.is_stateful() { "with state" } else { "without state" };
+    let state = match (plugin.is_stateful(), plugin.has_reference()) {
+        (true, _) => "with state",
+        (false, true) => "without state, looks rows up in a reference table",
+        (false, false) => "without state",
+    };
     let mut lines = vec![format!("{} {}", plugin.name(), plugin.version()), plugin.summary().to_owned()];
     lines.push(String::new());
     lines.extend(aligned(
@@ -66,19 +81,23 @@ pub fn import_lines(plugin: &Plugin) -> Vec<String> {
     if plugin.imports().is_empty() {
         return vec!["  none".to_owned()];
     }
-    let rows: Vec<_> =
-        plugin.imports().iter().map(|name| vec![format!("  {name}"), answer(name).to_owned()]).collect();
+    let row = |name: &String| vec![format!("  {name}"), answer(name).to_owned(), grant(name)];
+    let rows: Vec<_> = plugin.imports().iter().map(row).collect();
     aligned(&rows, 2)
 }
 
 fn as_json(plugin: &Plugin) -> Value {
-    let import = |name: &String| json!({ "interface": name, "answer": answer(name) });
+    let import = |name: &String| {
+        let grant = Capability::of_import(name).map(Capability::name);
+        json!({ "interface": name, "answer": answer(name), "grant": grant })
+    };
     json!({
         "name": &**plugin.name(),
         "version": plugin.version(),
         "summary": plugin.summary(),
         "kind": kind_name(plugin.kind()),
         "stateful": plugin.is_stateful(),
+        "reference": plugin.has_reference(),
         "contract": CONTRACT_VERSION,
         "size": plugin.size(),
         "sha256": plugin.digest(),

@@ -4,17 +4,24 @@ mod arguments;
 mod bench;
 mod boundary;
 mod build;
+mod capture_facts;
 mod cases;
 mod comparison;
 mod config_keys;
 mod cut_verdict;
 mod expectation;
+mod grant_arguments;
 mod imports;
 mod input_file;
 mod inspect;
 mod json_rows;
+mod lock;
 mod new;
+mod push;
 mod records;
+mod reference_rows;
+mod replay;
+mod rollback;
 mod run;
 mod side_by_side;
 mod stream;
@@ -53,10 +60,21 @@ pub enum PluginCommand {
     New(new::Arguments),
     /// Makes a component of a crate: installs the target if need be, compiles, strips, and reports size and imports.
     Build(build::Arguments),
+    /// Pushes a component to a registry, as a Wasm OCI artifact.
+    Push(push::Arguments),
+    /// Writes down what the tags of a pipeline file stand for, in the lock file beside it.
+    ///
+    /// Tags that are locked stay as they are unless they are to be updated; those that the file does not name any more go.
+    Lock(lock::Arguments),
+    /// Goes back to the plugins of an earlier configuration, or lists them, or lets go of what was rolled back.
+    ///
+    /// The steps are held back in the lock file, which a running worker takes up by itself with `watch: true`, else on
+    /// SIGHUP.
+    Rollback(rollback::Arguments),
 }
 
 impl PluginCommand {
-    pub fn run(self) -> Result<ExitCode> {
+    pub async fn run(self) -> Result<ExitCode> {
         match self {
             Self::Inspect(arguments) => inspect::run(&arguments),
             Self::Test(arguments) => test::run(&arguments),
@@ -64,6 +82,9 @@ impl PluginCommand {
             Self::Bench(arguments) => bench::run(&arguments),
             Self::New(arguments) => new::run(&arguments),
             Self::Build(arguments) => build::run(&arguments),
+            Self::Push(arguments) => push::run(&arguments).await,
+            Self::Lock(arguments) => lock::run(&arguments).await,
+            Self::Rollback(arguments) => rollback::run(&arguments).await,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use super::print;
-use super::templates::{TEMPLATES, Template};
+use super::templates::{TEMPLATES, Template, WIT};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -40,8 +40,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         let path = folder.join(path);
         let parent = path.parent().unwrap_or(&folder);
         fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
-        fs::write(&path, filled(text, &name, &sdk))
+        fs::write(&path, filled(text, template, &name, &sdk))
             .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if template.needs_c_bindings {
+        let bindings = folder.join("bindings");
+        fs::create_dir_all(&bindings).with_context(|| format!("cannot create {}", bindings.display()))?;
+        for (file, contents) in sluicebox_componentize::c_bindings(WIT, template.world)? {
+            let path = bindings.join(file);
+            fs::write(&path, contents).with_context(|| format!("cannot write {}", path.display()))?;
+        }
     }
     print(&format!("{} is a plugin in {}. Next:", folder.display(), template.language));
     print(&format!("  cd {}", folder.display()));
@@ -63,6 +71,9 @@ fn find(language: &str, kind: &str) -> Result<&'static Template> {
     bail!("there is no template in `{language}`, but in {}", known.join(", "))
 }
 
+/// Cargo refuses packages of these names, or they hide what a crate needs.
+const TAKEN: [&str; 7] = ["test", "core", "std", "alloc", "self", "super", "crate"];
+
 /// A name that is fit for a plugin, a package and a folder.
 struct PluginName(String);
 
@@ -73,11 +84,14 @@ impl PluginName {
             && name
                 .bytes()
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte));
-        // Cargo refuses packages of these names, or they hide what a crate needs.
-        let is_taken = ["test", "core", "std", "alloc", "self", "super", "crate"].contains(&name);
-        if !is_fit || is_taken {
+        if !is_fit {
             bail!(
-                "`{name}` is no name for a plugin: lower-case letters, digits, `-` and `_`, a letter first"
+                "`{name}` is no name for a plugin: lower-case letters, digits, `-` and `_`, a letter first, at most 64"
+            );
+        }
+        if TAKEN.contains(&name) {
+            bail!(
+                "`{name}` is no name for a plugin: it means something else to Rust and cargo. Choose another one"
             );
         }
         Ok(Self(name.to_owned()))
@@ -90,8 +104,12 @@ impl PluginName {
     }
 }
 
-fn filled(text: &str, name: &PluginName, sdk: &str) -> String {
-    text.replace("{{name}}", &name.0).replace("{{Type}}", &name.as_type()).replace("{{sdk}}", sdk)
+fn filled(text: &str, template: &Template, name: &PluginName, sdk: &str) -> String {
+    text.replace("{{name}}", &name.0)
+        .replace("{{Type}}", &name.as_type())
+        .replace("{{sdk}}", sdk)
+        .replace("{{world}}", template.world)
+        .replace("{{world_c}}", &template.world.replace('-', "_"))
 }
 
 /// What stands for the SDK in `Cargo.toml`: it is on no registry.
@@ -134,12 +152,16 @@ mod tests {
         for name in ["", "1a", "A", "a b", "../a", "a/b", "-a", "test", &"a".repeat(65)] {
             assert!(PluginName::new(name).is_err(), "{name}");
         }
+        let taken = PluginName::new("core").err().unwrap().to_string();
+        assert!(taken.contains("means something else"), "{taken}");
     }
 
     #[test]
     fn what_there_is_no_template_of_is_told() {
         let told = |language, kind| find(language, kind).unwrap_err().to_string();
-        assert!(told("cobol", "filter").contains("no template in `cobol`, but in rust"));
+        assert!(
+            told("cobol", "filter").contains("no template in `cobol`, but in rust, python, javascript, c")
+        );
         assert!(told("rust", "sink").contains("but filter, transform, aggregate"));
     }
 
@@ -148,7 +170,7 @@ mod tests {
         let name = PluginName::new("range-check").unwrap();
         for template in TEMPLATES {
             for (path, text) in template.files {
-                let text = filled(text, &name, "{ path = \"/sdk\" }");
+                let text = filled(text, template, &name, "{ path = \"/sdk\" }");
                 assert!(!text.contains("{{"), "{} {} {path}", template.language, template.kind);
             }
         }

@@ -11,8 +11,10 @@ use serde_json::Value;
 
 use super::cases::{self, Batch, Case, CasesFile, Cuts};
 use super::cut_verdict::cut_differences;
+use super::grant_arguments::GrantArguments;
 use super::json_rows::{Row, is_made_by_host, json_rows};
 use super::records::{RecordRows, Records, declared_columns};
+use super::reference_rows::ReferenceRows;
 use super::stream::{Cut, EventTime, Stream, Written};
 use super::trial::{Setup, Trial};
 use super::verdict::differences;
@@ -22,7 +24,7 @@ use crate::cli::in_full;
 use crate::config::{self, DocumentPath};
 use crate::decode::RESCUED_COLUMN;
 use crate::decode::event_time::EventTimeSettings;
-use crate::plugin::Plugin;
+use crate::plugin::{Grants, Plugin};
 use crate::schema::type_name;
 
 #[derive(Debug, clap::Args)]
@@ -36,10 +38,13 @@ pub struct Arguments {
     /// Run the cases only whose names hold this text.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    #[command(flatten)]
+    grants: GrantArguments,
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let engine = plugins::engine()?;
+    let grants = Arc::new(arguments.grants.read()?);
     let (mut passed, mut failed) = (0, 0);
     for path in &arguments.files {
         let (file, places) = config::read_file::<CasesFile>(path)?;
@@ -53,7 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             if arguments.only.as_ref().is_some_and(|text| !case.name.contains(text)) {
                 continue;
             }
-            let wrong = run_case(&plugin, &file, case).unwrap_or_else(|error| vec![in_full(&error)]);
+            let wrong = run_case(&plugin, &grants, &file, case).unwrap_or_else(|error| vec![in_full(&error)]);
             if wrong.is_empty() {
                 passed += 1;
                 print(&format!("ok    {}", case.name));
@@ -73,11 +78,23 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// What is wrong, in lines; nothing if the case passes.
-fn run_case(plugin: &Arc<Plugin>, file: &CasesFile, case: &Case) -> Result<Vec<String>> {
+fn run_case(
+    plugin: &Arc<Plugin>,
+    grants: &Arc<Grants>,
+    file: &CasesFile,
+    case: &Case,
+) -> Result<Vec<String>> {
     let setup = Setup {
         plugin: plugin.clone(),
         config: case.config.clone().or_else(|| file.config.clone()).unwrap_or(Value::Null),
         limits: assemble::limits(&file.limits),
+        grants: grants.clone(),
+        reference: case
+            .reference
+            .as_ref()
+            .or(file.reference.as_ref())
+            .map(ReferenceRows::table)
+            .transpose()?,
     };
     let stream = stream(file, case)?;
     let trial = setup.run(&stream, Cut::AsWritten, false);

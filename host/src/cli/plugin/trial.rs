@@ -10,8 +10,10 @@ use serde_json::Value;
 use super::json_rows::{Row, json_rows};
 use super::stream::{Cut, Piece, Stream};
 use crate::plugin::{
-    Limits, OnError, Plugin, PluginError, PluginKind, Rows, Step, StepError, StepOutcome, StepSettings,
+    Grants, Limits, OnError, Plugin, PluginError, PluginKind, Rows, Step, StepError, StepOutcome,
+    StepSettings,
 };
+use crate::reference_table::ReferenceTable;
 use crate::state;
 
 /// A plugin with all that it is opened with, except the columns of its input.
@@ -20,6 +22,9 @@ pub struct Setup {
     pub plugin: Arc<Plugin>,
     pub config: Value,
     pub limits: Limits,
+    pub grants: Arc<Grants>,
+    /// The table of a plugin that looks rows up.
+    pub reference: Option<Arc<ReferenceTable>>,
 }
 
 /// What becomes of one row of the input.
@@ -58,8 +63,10 @@ impl Setup {
             config: self.config.clone(),
             limits: self.limits.clone(),
             on_error: OnError::SetAside,
+            grants: self.grants.clone(),
         };
-        Step::open(self.plugin.clone(), settings, input).map_err(|error| match error {
+        let table = self.reference.clone();
+        Step::open_with_reference(self.plugin.clone(), settings, input, table).map_err(|error| match error {
             PluginError::Step { what, .. } => anyhow!(what),
             other => other.into(),
         })

@@ -112,9 +112,38 @@ fn each_rule_is_checked() {
     full("name: tidy", "name: plausible", "plausible", "layers.silver.steps[1].name", "its own");
     full("name: tidy", "name: ''", "''", "layers.silver.steps[1].name", "starts with a letter");
     full("tidy.wasm", "tidy.wat", "./plugins/tidy.wat", "layers.silver.steps[1].plugin", "ending in `.wasm`");
+    full(
+        "./plugins/tidy.wasm",
+        "oci://a/tidy",
+        "oci://a/tidy",
+        "layers.silver.steps[1].plugin",
+        "neither a tag",
+    );
     full("sha256: 0123", "sha256: 012", "012456", "layers.silver.steps[0].sha256", "64 hex");
     full("{ entries: 100", "{ entries: 0", "0, bytes", "backlog.entries", "above zero");
     full("stop_after: 6h", "stop_after: 9m", "9m", "backlog.stop_after", "below `backlog.age`");
+    full(
+        "max_share: 0.9",
+        "max_share: 0.0",
+        "0.0",
+        "layers.silver.steps[0].limits.rejections.max_share",
+        "at most 1",
+    );
+    full(
+        "output_rows: 5000",
+        "output_rows: 0",
+        "0",
+        "layers.silver.steps[0].limits.output_rows",
+        "above zero",
+    );
+    full(
+        "tidy-2.wasm",
+        "tidy-2",
+        "./plugins/tidy-2",
+        "layers.silver.steps[1].shadow.plugin",
+        "ending in `.wasm`",
+    );
+    full("each: 5,", "each: 0,", "0, bytes", "layers.silver.steps[1].shadow.samples.each", "above zero");
     full("24MiB", "33MiB", "33MiB", "layers.silver.steps[0].limits.recycle_memory", "above `memory`");
     full(
         "memory: 32MiB, recycle_memory: 24MiB",
@@ -188,6 +217,13 @@ fn every_table_and_the_state_have_their_own_folder() {
         "layers.bronze.sink.delta",
         "inside the state location",
     );
+    minimal(
+        "layers:\n",
+        "capture: { folder: ./lake/bronze/x }\nlayers:\n",
+        "./lake/bronze/x",
+        "capture.folder",
+        "lies inside the table of sink `bronze`",
+    );
     minimal("./lake/bronze", "s3://bucket", "s3://", "layers.bronze.sink.delta", "s3://bucket/folder");
     minimal("./lake/_sluicebox", "ftp://host/state", "ftp://", "state", "is not a location");
 }
@@ -200,4 +236,32 @@ fn all_problems_come_at_once_in_the_order_of_the_file() {
     assert_eq!(paths, ["id", "source.kafka.topics", "threads"]);
     let error = load_text(&text).unwrap_err().to_string();
     assert!(error.lines().all(|line| line.contains("pipeline.yaml:")), "{error}");
+}
+
+#[test]
+fn a_reference_table_is_one_table_of_one_form() {
+    let at = "layers.silver.steps[1].reference";
+    let one = "give one of `parquet`, `csv` and `delta`";
+    full("csv: ./machines.csv", "csv: ./a.csv\n          delta: ./b", "reference:", at, one);
+    full("delimiter: \";\"", "delimiter: \";;\"", "\";;\"", at, "one ASCII character");
+    full("header: false", "version: 3", "3", at, "goes with `delta`");
+    full("refresh: 5m", "refresh: 0s", "0s", at, "must be above zero");
+    full("max_bytes: 8MiB", "max_bytes: 0MiB", "0MiB", at, "must be above zero");
+    full("          schema: { id: utf8, site: utf8 }\n", "", "false", at, "give `schema`");
+    full("./machines.csv", "ftp://host/machines.csv", "ftp:", at, "not a location");
+    let parquet = "{ parquet: ./a, delimiter: \",\" }";
+    minimal(
+        "    sink:",
+        &format!("    steps: [{{ name: a, plugin: enrich, reference: {parquet} }}]\n    sink:"),
+        "\",\"",
+        "layers.bronze.steps[0].reference.delimiter",
+        "goes with `csv`",
+    );
+    minimal(
+        "    sink:",
+        "    steps: [{ name: a, plugin: enrich, reference: { delta: ./a, version: 1, refresh: 1s } }]\n    sink:",
+        "1s",
+        "layers.bronze.steps[0].reference.refresh",
+        "never changes",
+    );
 }

@@ -1,6 +1,7 @@
 //! Whole files.
 
 mod digest;
+mod grants;
 mod mistakes;
 
 use std::path::Path;
@@ -65,6 +66,18 @@ fn every_key_is_read() {
     let other = json!([3.5, true, null, null, -4, 1000.0, "007"]);
     assert_eq!(step.config.0, json!({"keep": keep, "other": other}));
     assert_eq!(step.on_error, OnError::Quarantine);
+    assert!(step.as_shadow().is_none());
+    let shadow = pipeline.layers["silver"].steps[1].as_shadow().unwrap();
+    assert_eq!((shadow.name.as_str(), shadow.plugin.as_str()), ("tidy.shadow", "./plugins/tidy-2.wasm"));
+    assert_eq!(shadow.config.0, json!({"spaces": "none"}));
+    assert_eq!(shadow.limits.time, Period::milliseconds(500));
+    let reference = pipeline.layers["silver"].steps[1].reference.as_ref().unwrap();
+    assert_eq!((reference.location(), reference.delimiter()), ("./machines.csv", b';'));
+    assert_eq!(reference.header, Some(false));
+    assert_eq!(reference.refresh, Some(Period::seconds(300)));
+    assert_eq!(reference.max_bytes, ByteSize::mebibytes(8));
+    let location = Location::Local(loaded.directory.join("machines.csv"));
+    assert_eq!(loaded.reference_location(reference), Ok(location));
 }
 
 #[test]
@@ -89,6 +102,7 @@ fn what_depends_on_the_place_of_the_file_is_resolved() {
         ]
     );
     assert_eq!(loaded.state, Location::Local(loaded.directory.join("lake/_sluicebox")));
+    assert_eq!(loaded.captures, Some(Location::Local(loaded.directory.join("captures"))));
     assert_eq!(loaded.layers_parents_first, ["bronze", "silver"]);
     assert_eq!(loaded.parents()["silver"].as_deref(), Some("bronze"));
     let steps = &loaded.pipeline.layers["silver"].steps;
@@ -97,6 +111,15 @@ fn what_depends_on_the_place_of_the_file_is_resolved() {
         loaded.plugin_source(&steps[1]),
         PluginSource::File(loaded.directory.join("./plugins/tidy.wasm"))
     );
+}
+
+#[test]
+fn a_plugin_may_be_in_a_registry() {
+    let loaded =
+        load_text(&FULL.replace("./plugins/tidy.wasm", "oci://a.example:5000/b/tidy.wasm:1")).unwrap();
+    let step = &loaded.pipeline.layers["silver"].steps[1];
+    assert_eq!(loaded.plugin_source(step), PluginSource::Registry(step.plugin.parse().unwrap()));
+    assert_eq!(loaded.lock, Lock::default());
 }
 
 #[test]

@@ -6,14 +6,14 @@ use arrow::datatypes::DataType;
 
 use tracing::{info, warn};
 
-use super::{FailureLimits, Worker, WorkerError, now_ms};
+use super::{Worker, WorkerError, now_ms};
 use crate::crash;
 use crate::ledger::entry::{Body, Entry};
 use crate::pipeline::epoch::EpochCut;
 use crate::pipeline::lane::{LaneError, TaskPlan};
+use crate::pipeline::references::versions;
+use crate::pipeline::share_limit;
 use crate::pipeline::suspect::Suspect;
-use crate::pipeline::tree::LayerTree;
-use crate::progress::Accounting;
 use crate::schema::{RecordSchema, type_name};
 
 impl Worker {
@@ -93,10 +93,19 @@ impl Worker {
     ) -> Result<Option<EpochCut>, WorkerError> {
         self.epoch.number += 1;
         self.epoch.full = false;
-        let lanes = match self.crew.cut(self.epoch.number).await {
+        let references = versions(&self.blueprint.tree);
+        let (fresh, switch) = self.references.take_ready().unzip();
+        let tree = switch.as_ref().map(|switch| switch.tree.clone());
+        let lanes = match self.crew.cut(self.epoch.number, switch).await {
             Ok(lanes) => lanes,
-            Err(error) => return self.suspect(error).await.map(|()| None),
+            Err(error) => {
+                fresh.into_iter().for_each(|fresh| self.references.put_back(fresh));
+                return self.suspect(error).await.map(|()| None);
+            }
         };
+        if let Some((fresh, tree)) = fresh.zip(tree) {
+            self.note_switch(&fresh, tree)?;
+        }
         let cuts = lanes.iter().flat_map(|lane| &lane.tasks);
         let outgrown = cuts.filter(|task| task.is_outgrown).map(|task| task.partition.clone());
         self.tasks.outgrown.extend(outgrown);
@@ -114,6 +123,7 @@ impl Worker {
             lanes,
             builds_on: self.tasks.owned.clone(),
             seen,
+            references,
         }))
     }
 
@@ -160,31 +170,8 @@ impl Worker {
         crash::point("before_offset_commit");
         self.intake.commit(positions);
         crash::point("after_offset_commit");
-        refuse_broken_plugins(&self.under_configuration, self.settings.failures, &self.blueprint.tree)
+        share_limit::check(&self.under_configuration, self.settings.failures, &self.blueprint.tree)
     }
-}
-
-fn refuse_broken_plugins(
-    accounting: &Accounting,
-    limits: FailureLimits,
-    tree: &LayerTree,
-) -> Result<(), WorkerError> {
-    for (layer, counts) in &accounting.layers {
-        for (index, step) in counts.steps.iter().enumerate() {
-            if step.rows_in >= limits.min_rows && step.failed as f64 > limits.max_share * step.rows_in as f64
-            {
-                let spec = tree.layers.iter().find(|spec| spec.name == *layer);
-                let named = spec.and_then(|spec| spec.steps.get(index));
-                return Err(WorkerError::TooManyFailures {
-                    layer: layer.clone(),
-                    step: named.map_or_else(|| format!("#{}", index + 1), |step| step.name.clone()),
-                    failed: step.failed,
-                    rows: step.rows_in,
-                });
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Whether a table with a column of the one type can take rows of the other: the same, but for more fields.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::{error, info};
 
+use super::references::References;
 use super::{Worker, WorkerError};
-use crate::pipeline::deployment::{Deployment, put_in_force};
+use crate::pipeline::deployment::{Comeback, Deployment, put_in_force};
 use crate::pipeline::topics::{TopicLooks, TopicWatch};
 use crate::progress::Accounting;
 
@@ -36,7 +37,7 @@ impl Worker {
             );
             return Ok(());
         }
-        put_in_force(&self.writer.ledger, &next.configuration).await?;
+        put_in_force(&self.writer.ledger, &next.configuration, Comeback::Allowed).await?;
         self.adopt(next).await
     }
 
@@ -90,7 +91,7 @@ impl Worker {
     }
 
     async fn adopt(&mut self, next: Deployment) -> Result<(), WorkerError> {
-        let Deployment { configuration, blueprint, tables, open_sinks } = next;
+        let Deployment { configuration, blueprint, tables, open_sinks, references } = next;
         for plugin in &configuration.plugins {
             info!(
                 layer = plugin.layer,
@@ -107,6 +108,7 @@ impl Worker {
         self.writer.topics = topics;
         self.writer.configuration = configuration.digest;
         self.writer.tables = tables;
+        self.references = References::new(&references, &blueprint.tree, &self.metrics);
         self.blueprint = blueprint;
         self.open_sinks = open_sinks;
         self.appliers = None;

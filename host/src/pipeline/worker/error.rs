@@ -53,6 +53,12 @@ pub enum WorkerError {
     )]
     TooManyFailures { layer: String, step: String, failed: u64, rows: u64 },
     #[error(
+        "layer `{layer}`, step `{step}`: {rejected} of {rows} rows were rejected ({rules}), more than \
+         `limits.rejections.max_share` allows. They are in the quarantine with their reasons, or in the dead letters; \
+         correct the plugin or its configuration, or raise the limit"
+    )]
+    TooManyRejections { layer: String, step: String, rejected: u64, rows: u64, rules: String },
+    #[error(
         "sink `{sink}` is {backlog}, longer than `backlog.stop_after` allows{why}. Mend the sink and start again: \
          nothing is lost, and what it lacks is applied then"
     )]

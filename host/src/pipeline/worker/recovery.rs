@@ -38,9 +38,11 @@ impl Worker {
         self.epoch.schema_version = state.schema_version;
         self.epoch.full = false;
         self.tasks.outgrown.clear();
+        self.references.try_again();
         self.follow_sinks(&plan).await?;
         let partitions = self.tasks.owned.keys().cloned().collect();
-        self.open(partitions).await
+        self.open(partitions).await?;
+        self.rehearse_table()
     }
 
     /// The partitions' tasks are this worker's from now on, wherever the ledger has them.
@@ -189,6 +191,7 @@ impl Worker {
                 tasks: first.map(|(partition, offset)| first_entry(partition, offset, &topics)).collect(),
                 sinks: BTreeMap::new(),
                 seen: BTreeMap::new(),
+                references: BTreeMap::new(),
             });
             let proposal = Proposal { writer, opened_at_ms: now_ms(), body };
             match self.writer.ledger.append(proposal).await? {

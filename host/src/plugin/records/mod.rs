@@ -1,6 +1,7 @@
 //! The row-wise form of a transform: rows go in as JSON, and come back as JSON. What comes back is turned into the
 //! columns that a typed plugin would have given, and goes through the same checks.
 
+mod allowance;
 mod column;
 mod outcome;
 mod read;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use arrow::array::ArrayRef;
 use arrow::datatypes::TimeUnit;
 
+pub(super) use self::allowance::Allowance;
 use self::write::RowWriter;
 use super::error::Fault;
 use super::outcome::Outcome;
@@ -36,13 +38,15 @@ impl Step {
         let reads = self.plan.reads.clone();
         let names = reads.iter().map(|index| input.field(*index).name().as_str());
         let writer = RowWriter::new(names.zip(columns.iter().map(AsRef::as_ref)));
+        let mut allowance = Allowance::new(&self.limits);
         let mut outcomes = Vec::new();
         let mut done = 0;
         while done < rows {
             let (text, range) = write_text(&writer, done..rows);
             done = range.end;
             let stated = self.live_instance()?.process_records(cpu, &text)?;
-            let checked = Outcome::of_records(stated, range.len(), &self.plan, &self.limits);
+            allowance.take(&stated)?;
+            let checked = Outcome::of_records(stated, range.len(), &self.plan, &mut allowance);
             outcomes.push(checked.map_err(Fault::Malformed)?);
         }
         match outcomes.len() {
@@ -50,6 +54,15 @@ impl Step {
             _ => Outcome::joined(outcomes, &self.plan).map_err(|error| Fault::Malformed(error.to_string())),
         }
     }
+}
+
+/// All rows in one text.
+#[cfg(test)]
+pub(super) fn write_all(batch: &arrow::array::RecordBatch) -> String {
+    let schema = batch.schema();
+    let names = schema.fields().iter().map(|field| field.name().as_str());
+    let writer = RowWriter::new(names.zip(batch.columns().iter().map(AsRef::as_ref)));
+    write_text(&writer, 0..batch.num_rows()).0
 }
 
 /// As many of `rows` as fit into one text, at least one.

@@ -28,17 +28,20 @@ pub(super) struct RowsRead {
 pub(super) struct Expected {
     /// At most so many rows.
     pub rows: usize,
-    /// Whether a row may be `null`.
+    /// Whether a row may be `null`. New rows may not.
     pub nulls: bool,
-    /// What the columns may take: a small text could stand for much, as members that are not there do.
-    pub bytes: usize,
 }
 
-/// Reads one JSON array of objects.
-pub(super) fn read_rows(text: &str, schema: &SchemaRef, expected: Expected) -> Result<RowsRead, String> {
+/// Reads one JSON array of objects. `budget` is what its columns may take: a small text could stand for much, as members
+/// that are not there do.
+pub(super) fn read_rows(
+    text: &str,
+    schema: &SchemaRef,
+    expected: Expected,
+    budget: &mut Budget,
+) -> Result<RowsRead, String> {
     let mut root = Column::new("", &DataType::Struct(schema.fields().clone()), false);
-    let mut rows =
-        Rows { root: &mut root, budget: Budget::new(expected.bytes), present: Vec::new(), expected };
+    let mut rows = Rows { root: &mut root, budget, present: Vec::new(), expected };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = deserializer.deserialize_seq(&mut rows).and_then(|()| deserializer.end());
     read.map_err(|error| {
@@ -52,7 +55,7 @@ pub(super) fn read_rows(text: &str, schema: &SchemaRef, expected: Expected) -> R
 
 struct Rows<'a> {
     root: &'a mut Column,
-    budget: Budget,
+    budget: &'a mut Budget,
     present: Vec<bool>,
     expected: Expected,
 }
@@ -81,7 +84,10 @@ impl<'de> DeserializeSeed<'de> for Row<'_, '_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
         let most = self.0.expected.rows;
         if self.0.present.len() == most {
-            return Err(D::Error::custom(format!("there are more rows than the {most} that there may be")));
+            return Err(D::Error::custom(match self.0.expected.nulls {
+                true => format!("there are more rows than the {most} that there may be"),
+                false => "there are more new rows than `output_rows` allows".to_owned(),
+            }));
         }
         deserializer.deserialize_any(self)
     }
@@ -98,12 +104,12 @@ impl<'de> Visitor<'de> for Row<'_, '_> {
         if !self.0.expected.nulls {
             return Err(E::custom("a new row is null"));
         }
-        self.0.root.append_placeholder(&mut self.0.budget).map_err(E::custom)?;
+        self.0.root.append_placeholder(self.0.budget).map_err(E::custom)?;
         Ok(false)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<bool, A::Error> {
-        Value { column: self.0.root, budget: &mut self.0.budget }.visit_map(members)?;
+        Value { column: self.0.root, budget: self.0.budget }.visit_map(members)?;
         Ok(true)
     }
 }

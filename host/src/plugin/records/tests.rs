@@ -8,20 +8,13 @@ use proptest::prelude::*;
 
 use super::super::lift::lift_batch;
 use super::super::round_trip::Dice;
+use super::column::Budget;
 use super::read::{Expected, read_rows};
-use super::write::RowWriter;
-
-fn written(batch: &RecordBatch) -> String {
-    let schema = batch.schema();
-    let names = schema.fields().iter().map(|field| field.name().as_str());
-    let writer = RowWriter::new(names.zip(batch.columns().iter().map(AsRef::as_ref)));
-    let (text, range) = super::write_text(&writer, 0..batch.num_rows());
-    assert_eq!(range, 0..batch.num_rows());
-    text
-}
+use super::write_all;
 
 fn read(text: &str, schema: &SchemaRef) -> Result<RecordBatch, String> {
-    let read = read_rows(text, schema, Expected { rows: 100, nulls: false, bytes: 1 << 20 })?;
+    let expected = Expected { rows: 100, nulls: false };
+    let read = read_rows(text, schema, expected, &mut Budget::new(1 << 20))?;
     lift_batch(schema, read.batch, 100)
 }
 
@@ -96,7 +89,7 @@ fn values_are_read_and_written_as_the_contract_says() {
         let schema = column(data_type.clone());
         let batch = read(&format!("[ {{ \"v\" : {from} }} ]"), &schema)
             .unwrap_or_else(|what| panic!("{from}: {what}"));
-        assert_eq!(written(&batch), format!("[{{\"v\":{to}}}]"), "{data_type}");
+        assert_eq!(write_all(&batch), format!("[{{\"v\":{to}}}]"), "{data_type}");
     }
 }
 
@@ -168,7 +161,10 @@ fn rows_that_are_none_are_refused() {
     assert!(read(&deep, &schema).is_err());
     assert!(read(&format!("[{{\"v\":{deep}}}]"), &schema).is_err());
     let many = format!("[{}{{}}]", "{},".repeat(100));
-    assert!(read(&many, &schema).unwrap_err().contains("more rows than the 100"), "the limit holds");
+    assert!(
+        read(&many, &schema).unwrap_err().contains("more new rows than `output_rows`"),
+        "the limit holds"
+    );
 }
 
 /// A text of a few kilobytes must not become gigabytes of nulls.
@@ -193,11 +189,12 @@ fn rows_that_are_not_there_leave_sound_columns() {
     ];
     let schema: SchemaRef = Schema::new(fields).into();
     let row = r#"{"a":{"b":"x"},"c":"AAAA","d":{}}"#;
-    let expected = Expected { rows: 3, nulls: true, bytes: 1000 };
-    let read = read_rows(&format!("[null,{row},null]"), &schema, expected).unwrap();
+    let expected = Expected { rows: 3, nulls: true };
+    let mut budget = Budget::new(1000);
+    let read = read_rows(&format!("[null,{row},null]"), &schema, expected, &mut budget).unwrap();
     assert_eq!(read.present, [false, true, false]);
     let batch = lift_batch(&schema, read.batch, 3).unwrap();
-    assert_eq!(written(&batch.slice(1, 1)), format!("[{row}]"));
+    assert_eq!(write_all(&batch.slice(1, 1)), format!("[{row}]"));
 }
 
 fn has_map(field: &Field) -> bool {
@@ -222,7 +219,7 @@ proptest! {
         let arrays: Vec<ArrayRef> = schema.fields().iter().map(|field| dice.array(field, rows)).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(schema.clone(), arrays, &options).unwrap();
-        let text = written(&batch);
+        let text = write_all(&batch);
         prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{}", text);
         prop_assert_eq!(read(&text, &schema).unwrap(), batch);
     }

@@ -298,7 +298,7 @@ impl State {
 }
 
 /// The kernel takes what follows the last slash for a file.
-fn folder(log_store: &LogStoreRef) -> String {
+pub(super) fn folder(log_store: &LogStoreRef) -> String {
     let url = log_store.root_url().as_str();
     format!("{}/", url.trim_end_matches('/'))
 }

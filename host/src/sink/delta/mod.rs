@@ -15,6 +15,7 @@
 //! | `changes`, `actions` | what a commit consists of |
 //! | `append`, `upsert` | ledger entries to changes of the table's files |
 //! | `applier` | ledger entries to commits |
+//! | `snapshot` | a table read wholly, for who looks rows up in it |
 //! | `inspect`, `positions` | a table as `sluicebox tables` and the audit see it |
 //!
 //! Commits do not go through delta-rs's `CommitBuilder`: it retries on its own judgement, and holds the
@@ -34,6 +35,7 @@ mod partition;
 mod positions;
 mod row_key;
 mod schema;
+mod snapshot;
 mod stats;
 mod upload;
 mod upsert;
@@ -55,6 +57,7 @@ pub use self::partition::{PartitionSettings, Partitioning, is_staged};
 pub use self::positions::positions;
 pub use self::row_key::{Mode, RowKey};
 pub use self::schema::delta_schema;
+pub use self::snapshot::TableSnapshot;
 pub use self::upload::upload;
 pub use self::writer::{DeltaWriter, EncodedFile, WriterSettings};
 

@@ -6,7 +6,10 @@ mod state;
 
 use serde_json::Value;
 
-use crate::{Aggregate, Error, Field, Kind, Output, Reads, Rejections, Schema, Transform, export};
+use crate::{
+    Aggregate, Error, Field, Kind, Outcome, Output, Reads, ReferenceTransform, Rejections, Schema, Transform,
+    TransformPlan, export,
+};
 
 pub use json::{batch, json_lines, rows};
 pub use state::StateStore;
@@ -68,41 +71,84 @@ fn by_name(rejected: &Rejections, rules: &[String]) -> Vec<Rejected> {
 pub fn open_transform<P: Transform>(config: Value, fields: &[Field]) -> Result<Opened<P>, Error> {
     let schema = Schema::new(fields.to_vec());
     let (plugin, plan) = P::open(export::config(&config.to_string())?, &schema)?;
-    let makes_rows = matches!(plan.output, Output::Rows(_));
-    let (output, drop) = match plan.output {
-        Output::Select => (Vec::new(), Vec::new()),
-        Output::Columns { set, drop } => (set, drop),
-        Output::Rows(fields) => (fields, Vec::new()),
-    };
-    Ok(Opened {
-        plugin,
-        reads: read_fields(&schema, &plan.reads),
-        output,
-        drop,
-        makes_rows,
-        rules: plan.rules,
-    })
+    Ok(Opened::new(plugin, &schema, plan))
 }
 
 impl<P: Transform> Opened<P> {
     /// Sends JSON rows through a transform.
     pub fn apply(&mut self, input: &[Value]) -> Result<Fates, Error> {
         let outcome = self.plugin.apply(&batch(&self.reads, input))?;
+        Ok(self.fates(outcome, input.len()))
+    }
+}
+
+/// Opens a transform that looks rows up, over the columns `fields` and with a reference table of the columns `table`
+/// (both in pre-order) and these rows, which come in one batch.
+pub fn open_reference_transform<P: ReferenceTransform>(
+    config: Value,
+    fields: &[Field],
+    table: &[Field],
+    table_rows: &[Value],
+) -> Result<OpenedReference<P>, Error> {
+    let config = config.to_string();
+    let (schema, table) = (Schema::new(fields.to_vec()), Schema::new(table.to_vec()));
+    let names = P::columns(&export::config(&config)?, &table)?;
+    let table = export::narrowed(&table, &names)?;
+    let (plugin, plan) = P::open(export::config(&config)?, &schema, &table)?;
+    let mut opened =
+        OpenedReference { opened: Opened::new(plugin, &schema, plan), table: table.fields().to_vec() };
+    opened.load(table_rows)?;
+    Ok(opened)
+}
+
+/// An opened transform that looks rows up.
+pub struct OpenedReference<P> {
+    pub opened: Opened<P>,
+    /// The columns of the table that the plugin gets.
+    pub table: Vec<Field>,
+}
+
+impl<P: ReferenceTransform> OpenedReference<P> {
+    /// Gives it more rows of the table, before the first that it looks up.
+    pub fn load(&mut self, table_rows: &[Value]) -> Result<(), Error> {
+        self.opened.plugin.load(batch(&self.table, table_rows))
+    }
+
+    /// Sends JSON rows through.
+    pub fn apply(&mut self, input: &[Value]) -> Result<Fates, Error> {
+        let outcome = self.opened.plugin.apply(&batch(&self.opened.reads, input))?;
+        Ok(self.opened.fates(outcome, input.len()))
+    }
+}
+
+impl<P> Opened<P> {
+    fn new(plugin: P, schema: &Schema, plan: TransformPlan) -> Opened<P> {
+        let makes_rows = matches!(plan.output, Output::Rows(_));
+        let (output, drop) = match plan.output {
+            Output::Select => (Vec::new(), Vec::new()),
+            Output::Columns { set, drop } => (set, drop),
+            Output::Rows(fields) => (fields, Vec::new()),
+        };
+        let reads = read_fields(schema, &plan.reads);
+        Opened { plugin, reads, output, drop, makes_rows, rules: plan.rules }
+    }
+
+    fn fates(&self, outcome: Outcome, input: usize) -> Fates {
         let rejected = by_name(&outcome.rejected, &self.rules);
         let output = outcome.batch.map(|batch| rows(&self.output, &batch));
         if self.makes_rows {
             let made = output.unwrap_or_default();
-            return Ok(Fates { kept: Vec::new(), dropped: Vec::new(), rejected, made });
+            return Fates { kept: Vec::new(), dropped: Vec::new(), rejected, made };
         }
         let is_rejected = |row| rejected.iter().any(|(rejected, ..)| *rejected == row);
         let is_kept = |row| !is_rejected(row) && outcome.keep.as_ref().is_none_or(|keep| keep.get(row));
-        let set = output.unwrap_or_else(|| vec![Value::Null; input.len()]);
-        Ok(Fates {
+        let set = output.unwrap_or_else(|| vec![Value::Null; input]);
+        Fates {
             kept: set.into_iter().enumerate().filter(|(row, _)| is_kept(*row)).collect(),
-            dropped: (0..input.len()).filter(|row| !is_kept(*row) && !is_rejected(*row)).collect(),
+            dropped: (0..input).filter(|row| !is_kept(*row) && !is_rejected(*row)).collect(),
             rejected,
             made: Vec::new(),
-        })
+        }
     }
 }
 

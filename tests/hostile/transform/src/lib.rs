@@ -79,7 +79,9 @@ impl Transform for Hostile {
         let output = match behaviour.as_str() {
             "keep-short" | "keep-long" | "select-gives-columns" => Output::Select,
             "rows-with-offset" => Output::Rows(vec![field("_offset", Kind::Int64, 0)]),
-            "many-rows" | "rows-that-keep" => Output::Rows(vec![field("bit", Kind::Boolean, 0)]),
+            "many-rows" | "rows-that-keep" | "doubles-rows" => {
+                Output::Rows(vec![field("bit", Kind::Boolean, 0)])
+            }
             _ => Output::Columns(ColumnChanges { set, drop }),
         };
         BEHAVIOUR.get_or_init(|| behaviour);
@@ -120,6 +122,10 @@ impl Transform for Hostile {
                 outcome.batch =
                     Some(Batch { rows: u32::MAX, columns: vec![columns::bits(u32::MAX, vec![0; 8])] })
             }
+            "doubles-rows" => {
+                let bits = columns::bits(rows * 2, vec![0xff; rows.div_ceil(4) as usize]);
+                outcome.batch = Some(Batch { rows: rows * 2, columns: vec![bits] });
+            }
             "rows-that-keep" => {
                 outcome =
                     Outcome { keep: Some(vec![0xff; rows.div_ceil(8) as usize]), rejected: None, batch: None }
@@ -150,6 +156,13 @@ impl Transform for Hostile {
             }
             "rejects-with-few-reasons" => {
                 outcome.rejected = Some(rejections(vec![0], vec![0], vec![], Vec::new()))
+            }
+            "rejects-at-length" => {
+                const LENGTH: usize = 1 << 20;
+                let offsets = (0..=rows).map(|row| (row as usize * LENGTH) as i32).collect();
+                let reasons = vec![b'x'; rows as usize * LENGTH];
+                outcome.rejected =
+                    Some(rejections((0..rows).collect(), vec![0; rows as usize], offsets, reasons));
             }
             "a-million-rejections" => {
                 let (all, offsets) = ((0..1_000_000).collect(), (0..=1_000_000).collect());

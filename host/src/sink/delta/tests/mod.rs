@@ -124,6 +124,7 @@ impl Place {
             tasks: Vec::new(),
             sinks: BTreeMap::from([(SINK.to_owned(), part)]),
             seen: BTreeMap::new(),
+            references: BTreeMap::new(),
         };
         let written_at_ms = chrono::Utc::now().timestamp_millis();
         Arc::new(Entry {

@@ -1,0 +1,176 @@
+//! `sluicebox plugin rollback`: steps are held back to the components of an earlier configuration, by the lock file.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use tokio::runtime::Handle;
+
+use super::{plugins, print};
+use crate::cli::assemble::Assembled;
+use crate::cli::{PipelineFile, assemble, components, ledger, lock_file};
+use crate::config::{self, Hold, Loaded, Lock};
+use crate::ledger::LedgerState;
+use crate::ledger::entry::{Configuration, PluginReference};
+use crate::ledger::state::{Configured, Replaced};
+use crate::pipeline::deployment::rehearse;
+use crate::pipeline::state_objects::StateObjects;
+use crate::registry::Digest;
+use crate::telemetry::Metrics;
+
+const SHORTEST_DIGEST: usize = 6;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    pipeline: PipelineFile,
+    /// The configuration to go back to: the number of the entry that put it in force, or the beginning of its digest, as
+    /// `--list` shows them. The last one with other plugins, unless it is given.
+    #[arg(long, value_name = "ENTRY|DIGEST", conflicts_with_all = ["list", "release"])]
+    to: Option<String>,
+    /// Show the configurations that one can go back to.
+    #[arg(long, conflicts_with = "release")]
+    list: bool,
+    /// Let go of all steps that are held back: they run what the pipeline file names again.
+    #[arg(long)]
+    release: bool,
+}
+
+pub async fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let pipeline = config::load(&arguments.pipeline.file)?;
+    let ledger = ledger::open_existing(&pipeline).await?;
+    let state = ledger.state();
+    if arguments.list {
+        list(&pipeline, &state).await?;
+    } else if arguments.release {
+        release(pipeline, &state)?;
+    } else {
+        let target = choose(&state, arguments.to.as_deref())?;
+        go_back(pipeline, &state, target).await?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(pipeline: &Loaded, state: &LedgerState) -> Result<()> {
+    let kept = components::kept_plugins(pipeline)?.list().await?;
+    show(&state.configuration, state.configured, ", in force", &kept);
+    for replaced in state.replaced.iter().rev() {
+        show(&replaced.configuration, replaced.configured, "", &kept);
+    }
+    Ok(())
+}
+
+fn show(configuration: &Configuration, configured: Configured, standing: &str, kept: &BTreeSet<String>) {
+    let time = chrono::DateTime::from_timestamp_millis(configured.at_ms)
+        .map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+        .unwrap_or_default();
+    let digest = configuration.digest.get(..12).unwrap_or(&configuration.digest);
+    print(&format!("entry {} {time}: configuration {digest}{standing}", configured.entry));
+    for PluginReference { layer, step, name, version, digest, .. } in &configuration.plugins {
+        let lost = if kept.contains(digest) { "" } else { " (not kept)" };
+        print(&format!("    {layer}.{step}: {name} {version}, sha256 {digest}{lost}"));
+    }
+}
+
+/// The configuration that is meant.
+fn choose<'state>(state: &'state LedgerState, to: Option<&str>) -> Result<&'state Replaced> {
+    let Some(to) = to else {
+        let differs = |replaced: &&Replaced| replaced.configuration.plugins != state.configuration.plugins;
+        return state.replaced.iter().rev().find(differs).context(
+            "there is nothing to go back to: the ledger remembers no configuration with other plugins than those in force",
+        );
+    };
+    let entry = to.parse().ok();
+    let is_meant = |replaced: &&Replaced| {
+        entry == Some(replaced.configured.entry)
+            || (to.len() >= SHORTEST_DIGEST && replaced.configuration.digest.starts_with(to))
+    };
+    let meant: Vec<&Replaced> = state.replaced.iter().filter(is_meant).collect();
+    match meant.as_slice() {
+        [one] => Ok(one),
+        [] => bail!(
+            "`{to}` is no configuration that was replaced: `sluicebox plugin rollback --list` shows them"
+        ),
+        _ => bail!("`{to}` is more than one configuration: give the number of its entry"),
+    }
+}
+
+async fn go_back(mut pipeline: Loaded, state: &LedgerState, target: &Replaced) -> Result<()> {
+    let mut holds = Vec::new();
+    for (layer, step) in steps(&pipeline) {
+        let was = target.configuration.plugins.iter().find(|at| at.layer == layer && at.step == step.name);
+        let Some(was) = was else {
+            print(&format!("{layer}.{}: was not there at that time, and goes on as it is", step.name));
+            continue;
+        };
+        // What cannot be had now does not matter: the step is held back from it.
+        let named = components::named(&pipeline, step).await.ok();
+        if named.is_some_and(|named| Digest::of(&named.bytes).hex() == was.digest) {
+            print(&format!("{layer}.{}: the pipeline file names that component by itself", step.name));
+            continue;
+        }
+        print(&format!("{layer}.{}: {} {}, sha256 {}", step.name, was.name, was.version, was.digest));
+        holds.push(Hold {
+            layer: layer.to_owned(),
+            step: step.name.clone(),
+            sha256: was.digest.clone(),
+            plugin: step.plugin.clone(),
+            pin: step.sha256.clone(),
+        });
+    }
+    pipeline.lock.holds = holds;
+    pipeline.lock.replaces = Some(state.configuration.digest.clone());
+    let pipeline = Arc::new(pipeline);
+    let assembled = rehearsed(&pipeline, state).await.context("nothing was changed: that would not run")?;
+    if assembled.configuration.digest != target.configuration.digest {
+        print(
+            "the pipeline file has changed besides its plugins since then: configurations, limits, tables and the rest go on \
+             as it says now",
+        );
+    }
+    write(&pipeline, "release them with `sluicebox plugin rollback --release`")
+}
+
+/// What the lock comes to, if it runs where the pipeline stands.
+async fn rehearsed(pipeline: &Arc<Loaded>, state: &LedgerState) -> Result<Assembled> {
+    let gathered = components::gather(pipeline).await?;
+    let (pipeline, state, runtime) = (pipeline.clone(), state.clone(), Handle::current());
+    // Plugins run in it: they would hold up the runtime's own threads.
+    let rehearsal = move || {
+        let assembled = assemble::assemble(&pipeline, &gathered, &plugins::engine()?, None)?;
+        let objects = StateObjects::new(assemble::state_store(&pipeline)?);
+        let metrics = Arc::new(Metrics::new(assembled.blueprint.tree.step_names()));
+        runtime.block_on(rehearse(&assembled.blueprint, &state, &objects, &metrics))?;
+        Ok(assembled)
+    };
+    tokio::task::spawn_blocking(rehearsal).await?
+}
+
+fn release(mut pipeline: Loaded, state: &LedgerState) -> Result<()> {
+    if pipeline.lock.holds.is_empty() {
+        print("no step is held back");
+        return Ok(());
+    }
+    for hold in std::mem::take(&mut pipeline.lock.holds) {
+        print(&format!("{}.{}: let go", hold.layer, hold.step));
+    }
+    pipeline.lock.replaces = Some(state.configuration.digest.clone());
+    write(&pipeline, "commit it")
+}
+
+fn write(pipeline: &Loaded, what_next: &str) -> Result<()> {
+    let file = Lock::path(&pipeline.file);
+    lock_file::write(&file, &pipeline.lock)?;
+    let taken_up = match pipeline.pipeline.watch {
+        true => "workers that see it take it up by themselves",
+        false => "workers take it up on SIGHUP, or when they start",
+    };
+    print(&format!("wrote {}: {taken_up}; bring it to all workers, and {what_next}", file.display()));
+    Ok(())
+}
+
+fn steps(pipeline: &Loaded) -> impl Iterator<Item = (&str, &config::Step)> {
+    let layers = pipeline.pipeline.layers.iter();
+    layers.flat_map(|(layer, config)| config.steps.iter().map(move |step| (layer.as_str(), step)))
+}
