@@ -4,13 +4,17 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
 use wit_component::{ComponentEncoder, DecodedWasm};
+
+/// What C's standard library imports: it is older than components. The adapter makes WASI 0.2 of it, where it is used.
+const PREVIEW1: &str = "wasi_snapshot_preview1";
 
 /// Turns a core module, which carries its world in a custom section, into a component.
 pub fn component(core: &Path) -> Result<Vec<u8>> {
     let module = fs::read(core).with_context(|| format!("cannot read {}", core.display()))?;
     let mut encoder = ComponentEncoder::default();
-    encoder.validate(true).module(&module)?;
+    encoder.validate(true).module(&module)?.adapter(PREVIEW1, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?;
     let component = encoder.encode()?;
     // A module without the custom section encodes without complaint to a component that exports nothing.
     let DecodedWasm::Component(resolve, world) = wit_component::decode(&component)? else {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -14,6 +16,7 @@ use serde_json::Value;
 use sluicebox_tests::broker::Broker;
 use sluicebox_tests::pipeline::{Pipeline, Settings};
 use sluicebox_tests::reference_tables::{IDS, ReferenceTables, rows, value};
+use sluicebox_tests::swaps::{another_build, component, swaps};
 use sluicebox_tests::tables::{column, positions};
 
 const FILE: &str = include_str!("../pipelines/enrich.yaml");
@@ -189,14 +192,14 @@ fn every_row_is_looked_up_in_the_version_that_its_entry_names() -> Result<()> {
 }
 
 fn http_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// The value of a metric of the step `by_parquet`.
 fn metric(port: u16, name: &str) -> Result<f64> {
-    let url = format!("http://127.0.0.1:{port}/metrics");
-    let output = std::process::Command::new("curl").args(["-sf", &url]).output()?;
-    let text = String::from_utf8(output.stdout)?;
+    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+    connection.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+    let text = io::read_to_string(connection)?;
     let start = format!("{name}{{layer=\"silver\",step=\"by_parquet\"}} ");
     let value = text
         .lines()
@@ -285,5 +288,31 @@ fn a_step_and_its_plugin_must_agree_on_a_table() -> Result<()> {
         ensure!(refused.contains(says), "{refused} does not say {says}");
         pipeline.rewrite(|_| FILE.to_owned())?;
     }
+    pipeline.close()
+}
+
+/// A step that looks rows up goes back to the component that it ran before, with its table.
+#[test]
+fn a_step_with_a_table_is_rolled_back() -> Result<()> {
+    let broker = Broker::shared()?;
+    let topic = broker.create_topic("reference-rollback", PARTITIONS as usize)?;
+    let pipeline = Pipeline::with_file(FILE, "reference-rollback", broker, &topic, SETTINGS)?;
+    ReferenceTables::new(pipeline.folder().join("tables"))?.write(0)?;
+    pipeline.rewrite(|file| file.replacen("plugin: enrich", "plugin: ./enrich.wasm", 1))?;
+    let enrich = component("enrich")?;
+    for (partition, component) in [(0, enrich.clone()), (1, another_build(&enrich, 1))] {
+        fs::write(pipeline.folder().join("enrich.wasm"), component)?;
+        broker.send(&topic, partition, [r#"{"id": 1}"#])?;
+        pipeline.catch_up("worker")?;
+    }
+    let said = pipeline.sluicebox(&["plugin", "rollback"])?.success()?;
+    ensure!(said.contains("silver.by_parquet: enrich"), "{said}");
+    broker.send(&topic, 2, [r#"{"id": 1}"#])?;
+    pipeline.catch_up("worker")?;
+    let swaps = swaps(&pipeline)?;
+    assert_eq!(swaps.len(), 2);
+    assert_eq!(swaps[1].len(), 1, "all three steps run the bundled component again");
+    assert_eq!(pipeline.rows("silver")?, 3);
+    pipeline.audit()?;
     pipeline.close()
 }

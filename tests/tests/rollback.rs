@@ -128,17 +128,25 @@ fn what_was_replaced_comes_back_only_when_it_is_meant() -> Result<()> {
     pipeline.catch_up("worker")?;
     assert_eq!(in_force(&pipeline)?, first);
     assert_says(&pipeline.sluicebox(&["plugin", "lock"])?.success()?, "silver.plausible: still held back");
+    let lock_file = pipeline.folder().join("pipeline.lock");
+    let of_rollback = fs::read_to_string(&lock_file)?;
 
     // The configuration is the file's; the plugin is what is rolled back.
     write("filter.wasm", &another_build(&filter, 1))?;
     pipeline.sluicebox(&["plugin", "rollback", "--release"])?.success()?;
     pipeline.catch_up("worker")?;
     assert_eq!(in_force(&pipeline)?, second);
+    // What the rollback went back from is in force again: a lock file from then does not go back once more.
+    let of_release = fs::read_to_string(&lock_file)?;
+    write("pipeline.lock", of_rollback.as_bytes())?;
+    assert_says(&pipeline.fail("late")?, "--replace-configuration");
+    assert_eq!(in_force(&pipeline)?, second);
+    write("pipeline.lock", of_release.as_bytes())?;
     pipeline.rewrite(|file| file.replace("no machine survives that", "too hot for any machine"))?;
     let said = pipeline.sluicebox(&["plugin", "rollback", "--to", &first])?.success()?;
     assert_says(&said, "has changed besides its plugins");
     pipeline.catch_up("worker")?;
-    assert!(![first, second].contains(&in_force(&pipeline)?));
+    assert!(![&first, &second].contains(&&in_force(&pipeline)?));
 
     // Another `plugin` in the file lets go of the step.
     pipeline.rewrite(|file| file.replace("plugin: ./filter.wasm\n", "plugin: filter\n"))?;
@@ -146,11 +154,13 @@ fn what_was_replaced_comes_back_only_when_it_is_meant() -> Result<()> {
     pipeline.rewrite(|file| file.replace("plugin: filter\n", "plugin: ./filter.wasm\n"))?;
     assert_says(&pipeline.check()?, "held back");
 
-    let lock = fs::read_to_string(pipeline.folder().join("pipeline.lock"))?;
+    let lock = fs::read_to_string(&lock_file)?;
     pipeline.rewrite(|file| file.replace("lt: 200", "less: 200"))?;
-    let refused = pipeline.sluicebox(&["plugin", "rollback"])?.failure()?;
+    let again = pipeline.sluicebox(&["plugin", "rollback"])?.failure()?;
+    assert_says(&again, "held back already");
+    let refused = pipeline.sluicebox(&["plugin", "rollback", "--to", &first])?.failure()?;
     assert_says(&refused, "nothing was changed: that would not run");
-    assert_eq!(fs::read_to_string(pipeline.folder().join("pipeline.lock"))?, lock);
+    assert_eq!(fs::read_to_string(&lock_file)?, lock);
     pipeline.rewrite(|file| file.replace("less: 200", "lt: 200"))?;
     pipeline.verify(&stream, &ends)?;
     pipeline.close()

@@ -1,46 +1,31 @@
 //! From a loaded pipeline file to the parts that a worker is made of.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use async_trait::async_trait;
-use object_store::ObjectStore;
-use uuid::Uuid;
 
 use super::components::{Component, Components};
+use super::settings::{decode_settings, event_time_plan, limits};
+use super::sink_tables::{DeltaTables, row_key, sinks_in_order, table};
+use super::stores::store_options;
 use super::{grants, references};
 use crate::capture::{Captures, KeeperSettings};
-use crate::clock::SystemClock;
-use crate::config::{self, ByteSize, Loaded, Location};
-use crate::decode::event_time::EventTimeSettings;
-use crate::decode::{DecodeSettings, Policy};
-use crate::ledger::bucket::BucketEntries;
+use crate::config::{self, Loaded};
+use crate::ledger::Ledger;
 use crate::ledger::entry::{Configuration, PluginReference};
-use crate::ledger::local::LocalEntries;
-use crate::ledger::store::EntryStore;
-use crate::ledger::{Ledger, LedgerSettings, Opening};
-use crate::pipeline::EpochLimits;
-use crate::pipeline::TaskPlan;
-use crate::pipeline::backlog::BacklogLimits;
-use crate::pipeline::blueprint::{Blueprint, TableSpec};
+use crate::pipeline::blueprint::Blueprint;
 use crate::pipeline::capturing::Capturing;
 use crate::pipeline::deployment::Deployment;
-use crate::pipeline::event_clock::EventTimePlan;
 use crate::pipeline::keyed_rows::KeyedRows;
 use crate::pipeline::references::{StepPlace, StepReference, read_all};
 use crate::pipeline::shadow::{SampleFile, ShadowSpec};
 use crate::pipeline::share_limit::ShareLimit;
 use crate::pipeline::tree::{LayerSpec, LayerTree, StepSpec};
-use crate::pipeline::worker::{OpenSinks, WorkerError, WorkerSettings};
-use crate::plugin::{Engine, Limits, OnError, Plugin, PluginKind};
+use crate::plugin::{Engine, OnError, Plugin, PluginKind};
 use crate::schema::{Column, RecordSchema, parse_type};
-use crate::sink::SinkApplier;
-use crate::sink::delta::{self, DeltaApplier, DeltaSettings, DeltaStorage, Mode, RowKey};
-use crate::source::StartPosition;
-use crate::source::kafka::{BatchLimits, KafkaSettings};
-use crate::storage::{self, StoreOptions};
+use crate::sink::delta::DeltaStorage;
+use crate::storage;
 
 /// What the pipeline file comes to once its plugins are loaded.
 pub struct Assembled {
@@ -244,78 +229,6 @@ pub fn deployment(
     Deployment { configuration, blueprint, tables, open_sinks: Box::new(open_sinks), references }
 }
 
-/// The dead letters first: the tree wants it so.
-pub fn sinks_in_order(pipeline: &Loaded) -> impl Iterator<Item = &config::Sink> {
-    let (dead_letters, others): (Vec<_>, Vec<_>) =
-        pipeline.sinks.iter().partition(|sink| sink.kind == config::SinkKind::DeadLetters);
-    dead_letters.into_iter().chain(others)
-}
-
-fn table(pipeline: &Loaded, sink: &str) -> TableSpec {
-    match pipeline.pipeline.layers.get(sink) {
-        Some(layer) => TableSpec {
-            mode: mode(&layer.sink),
-            partition_by: layer.sink.partition_by.clone(),
-            file_size: layer.sink.file_size.as_usize(),
-        },
-        None => TableSpec { mode: Mode::Append, partition_by: Vec::new(), file_size: 128 << 20 },
-    }
-}
-
-/// What names a row of the sink's table, if it is kept by key.
-pub fn row_key_of(pipeline: &Loaded, sink: &str) -> Option<RowKey> {
-    row_key(&pipeline.pipeline.layers.get(sink)?.sink)
-}
-
-fn row_key(sink: &config::DeltaSink) -> Option<RowKey> {
-    let order_by = sink.order_by.clone().filter(|_| sink.mode == config::Mode::Upsert)?;
-    Some(RowKey { columns: sink.key.clone(), order_by })
-}
-
-fn mode(sink: &config::DeltaSink) -> Mode {
-    row_key(sink).map_or(Mode::Append, Mode::Upsert)
-}
-
-pub fn limits(limits: &config::StepLimits) -> Limits {
-    let memory = limits.memory.as_usize();
-    Limits {
-        memory,
-        recycle_memory: limits.recycle_memory.map_or(memory / 4 * 3, ByteSize::as_usize),
-        cpu: limits.time.into(),
-        wait: limits.wait.into(),
-        output_bytes: limits.output.as_usize(),
-        output_rows: limits.output_rows as usize,
-        reason_bytes: limits.rejections.reason.as_usize(),
-        log_bytes: limits.log_bytes.as_usize(),
-        log_lines: limits.log_lines as usize,
-        ..Limits::default()
-    }
-}
-
-pub fn decode_settings(decode: &config::Decode) -> DecodeSettings {
-    DecodeSettings {
-        policy: match decode.policy {
-            config::Policy::Merge => Policy::Merge,
-            config::Policy::Rescue => Policy::Rescue,
-            config::Policy::Strict => Policy::Strict,
-        },
-        max_columns: decode.max_columns as usize,
-        max_depth: decode.max_depth as usize,
-        max_record_bytes: decode.max_record_bytes.as_usize(),
-    }
-}
-
-fn event_time_plan(event_time: &config::EventTime) -> EventTimePlan {
-    EventTimePlan {
-        path: event_time.column.split('.').map(str::to_owned).collect(),
-        settings: EventTimeSettings {
-            delay: event_time.delay.as_microseconds(),
-            max_ahead: Some(event_time.max_ahead.as_microseconds()),
-        },
-        idle: event_time.idle.map(Duration::from),
-    }
-}
-
 fn declared(columns: &indexmap::IndexMap<String, String>) -> Result<RecordSchema> {
     let columns = columns
         .iter()
@@ -327,162 +240,4 @@ fn declared(columns: &indexmap::IndexMap<String, String>) -> Result<RecordSchema
     let schema = RecordSchema::new(columns).context("decode.schema")?;
     schema.check_not_reserved().context("decode.schema")?;
     Ok(schema)
-}
-
-/// How the pipeline's buckets are reached.
-pub fn store_options(pipeline: &Loaded) -> Result<StoreOptions> {
-    let given = pipeline.pipeline.storage.iter();
-    let given = given.map(|(name, value)| (name.clone(), value.expose().to_owned()));
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    StoreOptions::new(given, environment).context("storage")
-}
-
-/// The state location.
-pub fn state_store(pipeline: &Loaded) -> Result<Arc<dyn ObjectStore>> {
-    storage::open_folder(&pipeline.state.url(), &store_options(pipeline)?).context("state")
-}
-
-/// Where the ledger's objects are.
-pub fn entry_store(pipeline: &Loaded) -> Result<Arc<dyn EntryStore>> {
-    const FOLDER: &str = "ledger";
-    Ok(match &pipeline.state {
-        Location::Local(path) => Arc::new(LocalEntries::new(path.join(FOLDER))),
-        Location::Bucket(_) => Arc::new(BucketEntries::new(state_store(pipeline)?, FOLDER.into())),
-    })
-}
-
-/// Opens the ledger, or begins it.
-pub async fn open_ledger(
-    pipeline: &Loaded,
-    configuration: &Configuration,
-    incarnation: Uuid,
-    known: Option<Uuid>,
-) -> Result<Ledger> {
-    let opening = Opening {
-        pipeline: pipeline.pipeline.id.clone(),
-        configuration: configuration.clone(),
-        incarnation,
-        new_id: Uuid::new_v4(),
-        known,
-    };
-    Ok(Ledger::open(entry_store(pipeline)?, Arc::new(SystemClock), LedgerSettings::default(), opening)
-        .await?)
-}
-
-pub fn kafka_settings(pipeline: &config::Pipeline) -> KafkaSettings {
-    let kafka = &pipeline.source.kafka;
-    let batch = &pipeline.source.batch;
-    KafkaSettings {
-        brokers: kafka.brokers.clone(),
-        topics: kafka.topics.clone(),
-        group_id: format!("sluicebox-{}", pipeline.id),
-        start: match kafka.start {
-            config::Start::Earliest => StartPosition::Earliest,
-            config::Start::Latest => StartPosition::Latest,
-            config::Start::Timestamp(time) => StartPosition::Timestamp(time.as_milliseconds()),
-        },
-        skip_lost_offsets: kafka.on_lost_offsets == config::OnLostOffsets::Skip,
-        overrides: kafka
-            .settings
-            .iter()
-            .map(|(name, value)| (name.clone(), value.expose().to_owned()))
-            .collect::<BTreeMap<_, _>>(),
-        batch: BatchLimits {
-            rows: batch.rows as usize,
-            bytes: batch.bytes.as_usize(),
-            time: batch.time.into(),
-        },
-        prefetch_bytes: pipeline.memory.in_flight.as_usize(),
-    }
-}
-
-pub fn worker_settings(pipeline: &config::Pipeline, until_caught_up: bool) -> WorkerSettings {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    WorkerSettings {
-        source: kafka_settings(pipeline),
-        threads: pipeline.threads.map_or(cores, |threads| threads as usize),
-        in_flight_bytes: pipeline.memory.in_flight.as_usize(),
-        epoch_interval: pipeline.epoch.interval.into(),
-        epoch_limits: EpochLimits { rows: pipeline.epoch.rows, bytes: pipeline.epoch.bytes.as_usize() },
-        until_caught_up,
-        backlog: BacklogLimits {
-            entries: pipeline.backlog.entries,
-            bytes: pipeline.backlog.bytes.as_bytes(),
-            age: pipeline.backlog.age.into(),
-            stop_after: pipeline.backlog.stop_after.into(),
-        },
-        failures: ShareLimit { max_share: pipeline.failures.max_share, min_rows: pipeline.failures.min_rows },
-    }
-}
-
-/// The ledger that the tables' marks name, if any of them has one.
-pub async fn ledger_of_marks(pipeline: &Loaded, storages: &[DeltaStorage]) -> Result<Option<Uuid>> {
-    for (sink, storage) in sinks_in_order(pipeline).zip(storages) {
-        let named = delta::ledger_of_mark(storage, &pipeline.pipeline.id, &sink.name).await;
-        if let Some(ledger) = named.with_context(|| sink.name.clone())? {
-            return Ok(Some(ledger));
-        }
-    }
-    Ok(None)
-}
-
-/// The tables of the sinks, in their order.
-pub fn table_storages(pipeline: &Loaded) -> Result<Vec<DeltaStorage>> {
-    let options = store_options(pipeline)?;
-    sinks_in_order(pipeline)
-        .map(|sink| {
-            let location = sink.location.url();
-            let root = storage::open_root(&location, &options).with_context(|| sink.name.clone())?;
-            Ok(DeltaStorage::new(root, &location)?)
-        })
-        .collect()
-}
-
-/// Opens the Delta tables of a pipeline, or creates them.
-struct DeltaTables {
-    pipeline: String,
-    ledger: Ledger,
-    sinks: Vec<config::Sink>,
-    /// For each sink.
-    specs: Vec<TableSpec>,
-    storages: Vec<DeltaStorage>,
-    configuration: Configuration,
-}
-
-#[async_trait]
-impl OpenSinks for DeltaTables {
-    async fn open(&mut self, plan: &TaskPlan) -> Result<Vec<(String, Box<dyn SinkApplier>)>, WorkerError> {
-        let state = self.ledger.state();
-        let mut appliers: Vec<(String, Box<dyn SinkApplier>)> = Vec::new();
-        let sinks = self.sinks.iter().zip(&self.specs).zip(&self.storages);
-        for (((sink, spec), storage), layout) in sinks.zip(plan.layouts.iter()) {
-            let known = state.sinks.get(&sink.name);
-            let since = known.map_or(0, |sink| sink.since);
-            let settings = DeltaSettings {
-                mode: spec.mode.clone(),
-                file_size: spec.file_size,
-                configuration: self.configuration.digest.clone(),
-                plugins: self.configuration.plugins.clone(),
-                accept_version: sink.accept_version,
-                record: known.and_then(|sink| sink.record.clone()),
-                ..DeltaSettings::new(&self.pipeline, &sink.name, sink.location.url(), state.ledger, since)
-            };
-            let applier = DeltaApplier::open(settings, storage, &layout.partitioning)
-                .await
-                .map_err(|error| WorkerError::Sink { sink: sink.name.clone(), what: error.to_string() })?;
-            appliers.push((sink.name.clone(), Box::new(applier)));
-        }
-        Ok(appliers)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_pipeline_file_and_the_sandbox_have_the_same_defaults() {
-        assert_eq!(limits(&config::StepLimits::default()), Limits::default());
-    }
 }

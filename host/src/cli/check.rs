@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use super::assemble::Assembled;
-use super::{assemble, components, grants, plugins, print};
+use super::{assemble, components, grants, plugins, print, settings, sink_tables, stores};
 use crate::config::{self, Lock};
 use crate::ledger::Ledger;
 use crate::pipeline::TaskPlan;
@@ -51,10 +51,11 @@ pub async fn check(file: &Path) -> Result<ExitCode> {
         }
     }
     check_shadows(&assembled)?;
-    let begun = Ledger::is_begun(assemble::entry_store(&pipeline)?).await.context("state")?;
+    let begun = Ledger::is_begun(stores::entry_store(&pipeline)?).await.context("state")?;
     let ledger = if begun { "the pipeline's ledger is" } else { "a ledger will be begun" };
     print(&format!("state: {ledger} at {}", pipeline.state));
-    for (sink, storage) in assemble::sinks_in_order(&pipeline).zip(assemble::table_storages(&pipeline)?) {
+    for (sink, storage) in sink_tables::sinks_in_order(&pipeline).zip(sink_tables::table_storages(&pipeline)?)
+    {
         let table = crate::sink::delta::inspect(&storage, &pipeline.pipeline.id, &sink.name, 0)
             .await
             .with_context(|| sink.name.clone())?;
@@ -65,7 +66,7 @@ pub async fn check(file: &Path) -> Result<ExitCode> {
             None => print(&format!("table {}: will be created at {}", sink.name, sink.location)),
         }
     }
-    let settings = assemble::kafka_settings(&pipeline.pipeline);
+    let settings = settings::kafka_settings(&pipeline.pipeline);
     let partitions = tokio::task::spawn_blocking(move || KafkaSource::look_up(&settings)).await??;
     print(&format!(
         "kafka: {} partitions in {}",

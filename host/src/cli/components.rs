@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use tracing::warn;
 
-use super::{assemble, plugins};
+use super::{plugins, stores};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Hold, Loaded, Lock, PluginSource, Step, StepName};
 use crate::pipeline::kept_plugins::KeptPlugins;
@@ -36,16 +36,14 @@ pub struct Components {
 /// Reads the components of all steps and of their shadows.
 pub async fn gather(pipeline: &Loaded) -> Result<Components> {
     let mut components = Components::default();
-    for (layer, config) in &pipeline.pipeline.layers {
-        for step in &config.steps {
-            let component = component_of(pipeline, layer, step).await;
-            let component = component.with_context(|| format!("layers.{layer}.steps.{}", step.name))?;
-            let name = (layer.clone(), step.name.clone());
-            if let Some(shadow) = step.as_shadow() {
-                components.shadows.insert(name.clone(), named(pipeline, &shadow).await);
-            }
-            components.steps.insert(name, component);
+    for (layer, step) in pipeline.steps() {
+        let component = component_of(pipeline, layer, step).await;
+        let component = component.with_context(|| format!("layers.{layer}.steps.{}", step.name))?;
+        let name = (layer.to_owned(), step.name.clone());
+        if let Some(shadow) = step.as_shadow() {
+            components.shadows.insert(name.clone(), named(pipeline, &shadow).await);
         }
+        components.steps.insert(name, component);
     }
     Ok(components)
 }
@@ -58,7 +56,7 @@ async fn component_of(pipeline: &Loaded, layer: &str, step: &Step) -> Result<Com
 }
 
 /// The component that the pipeline file names, whether the step is held back or not.
-pub async fn named(pipeline: &Loaded, step: &Step) -> Result<Component> {
+async fn named(pipeline: &Loaded, step: &Step) -> Result<Component> {
     let expected_sha256 = step.sha256.clone();
     let origin = match pipeline.plugin_source(step) {
         PluginSource::File(path) => path,
@@ -69,6 +67,20 @@ pub async fn named(pipeline: &Loaded, step: &Step) -> Result<Component> {
         }
     };
     Ok(Component { bytes: read(&origin).await?, origin, expected_sha256 })
+}
+
+/// The SHA-256 of the component that the pipeline file names, as far as that can be told on this machine: no registry is
+/// asked.
+pub async fn named_digest(pipeline: &Loaded, step: &Step) -> Option<Digest> {
+    match pipeline.plugin_source(step) {
+        PluginSource::Registry(reference) if reference.digest.is_some() => {
+            plugins::registries().known(&reference)
+        }
+        PluginSource::Registry(_) => Digest::from_hex(&pipeline.lock.plugins.get(&step.plugin)?.sha256),
+        PluginSource::File(_) | PluginSource::Bundled(_) => {
+            Some(Digest::of(&named(pipeline, step).await.ok()?.bytes))
+        }
+    }
 }
 
 async fn pulled(pipeline: &Loaded, step: &Step, reference: &Reference) -> Result<Bytes> {
@@ -89,7 +101,8 @@ async fn pulled(pipeline: &Loaded, step: &Step, reference: &Reference) -> Result
 }
 
 async fn held(pipeline: &Loaded, hold: &Hold) -> Result<Component> {
-    let bytes = kept_plugins(pipeline)?.get(&hold.sha256).await?.with_context(|| {
+    let sha256 = Digest::from_hex(&hold.sha256).context("the lock file holds no SHA-256")?;
+    let bytes = kept_plugins(pipeline)?.get(sha256.hex()).await?.with_context(|| {
         format!(
             "the step is held back to the component {}, which is not kept in {} any more: release it (`sluicebox plugin \
              rollback --release -f {}`)",
@@ -109,7 +122,7 @@ async fn read(path: &Path) -> Result<Bytes> {
 
 /// The components that were put in force, in the state location.
 pub fn kept_plugins(pipeline: &Loaded) -> Result<KeptPlugins> {
-    Ok(KeptPlugins::new(assemble::state_store(pipeline)?))
+    Ok(KeptPlugins::new(stores::state_store(pipeline)?))
 }
 
 /// Keeps the components, before a configuration with them is put in force.
@@ -124,9 +137,7 @@ pub async fn keep(pipeline: &Loaded, components: &Components) -> Result<()> {
 
 /// The holds that count.
 pub fn holds(pipeline: &Loaded) -> impl Iterator<Item = &Hold> {
-    let steps = pipeline.pipeline.layers.iter();
-    let steps = steps.flat_map(|(layer, config)| config.steps.iter().map(move |step| (layer, step)));
-    steps.filter_map(|(layer, step)| pipeline.lock.hold(layer, step))
+    pipeline.steps().filter_map(|(layer, step)| pipeline.lock.hold(layer, step))
 }
 
 /// Who reads the log of a worker is to know that it does not run what its file names.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use super::{assemble, print};
+use super::{print, sink_tables, stores};
 use crate::clock::SystemClock;
 use crate::config::{self, Loaded};
 use crate::ledger::entry::{Body, Configuration, Entry, Epoch, PluginReference};
@@ -24,7 +24,8 @@ pub async fn show(file: &Path, last: u64) -> Result<ExitCode> {
         show_entry(&entry);
     }
     print("sinks (entries without rows for a sink leave its mark where it is):");
-    for (sink, storage) in assemble::sinks_in_order(&pipeline).zip(assemble::table_storages(&pipeline)?) {
+    for (sink, storage) in sink_tables::sinks_in_order(&pipeline).zip(sink_tables::table_storages(&pipeline)?)
+    {
         let table = delta::inspect(&storage, &pipeline.pipeline.id, &sink.name, 0).await?;
         let applied = match table.and_then(|table| table.mark.map(|mark| (table.version, mark.number))) {
             Some((version, mark)) => format!("mark {mark}, table version {version}"),
@@ -37,7 +38,7 @@ pub async fn show(file: &Path, last: u64) -> Result<ExitCode> {
 
 /// The pipeline's ledger, which must exist: looking at a pipeline begins nothing.
 pub async fn open_existing(pipeline: &Loaded) -> Result<Ledger> {
-    let (store, clock) = (assemble::entry_store(pipeline)?, Arc::new(SystemClock));
+    let (store, clock) = (stores::entry_store(pipeline)?, Arc::new(SystemClock));
     let opened = Ledger::open_begun(store, clock, LedgerSettings::default(), &pipeline.pipeline.id).await;
     opened.with_context(|| pipeline.state.to_string())
 }

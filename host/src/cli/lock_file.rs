@@ -23,7 +23,8 @@ pub fn write(file: &Path, lock: &Lock) -> Result<()> {
             new.write_all(text.as_bytes())?;
             new.sync_all()
         })
-        .and_then(|()| fs::rename(&temporary, file));
+        .and_then(|()| fs::rename(&temporary, file))
+        .and_then(|()| fs::File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all());
     written.map_err(|error| {
         // The first error is the one to tell.
         let _ = fs::remove_file(&temporary);

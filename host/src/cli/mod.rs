@@ -12,6 +12,9 @@ mod plugins;
 mod references;
 mod reload;
 mod run;
+mod settings;
+mod sink_tables;
+mod stores;
 mod tables;
 
 use std::io::{ErrorKind, Write};

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::assemble;
+use super::stores;
 use crate::config::{Loaded, Step, TableReference};
 use crate::pipeline::references::{StepPlace, StepReference};
 use crate::plugin::Plugin;
@@ -27,7 +27,7 @@ pub fn of_step(
         }
     };
     let location = pipeline.reference_location(reference)?.url();
-    let options = assemble::store_options(pipeline)?;
+    let options = stores::store_options(pipeline)?;
     let source = ReferenceSource::new(form(reference)?, location, &options, reference.max_bytes.as_usize())?;
     Ok(Some(StepReference { place, source, refresh: reference.refresh.map(Into::into), stamp: None }))
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, error};
 
-use super::{assemble, components, plugins};
+use super::{assemble, components, plugins, sink_tables};
 use crate::capture::Captures;
 use crate::config::{self, Loaded, Lock, Pipeline};
 use crate::ledger::Ledger;
@@ -108,7 +108,7 @@ impl Reloader {
         }
         assembled.log_shadow_faults();
         assembled.read_references().await?;
-        let storages = assemble::table_storages(&pipeline)?;
+        let storages = sink_tables::table_storages(&pipeline)?;
         let deployment = assemble::deployment(&pipeline, assembled, &self.ledger, &storages);
         let state = self.ledger.refresh().await?;
         let (objects, metrics) = (self.state.clone(), self.metrics.clone());
@@ -126,8 +126,7 @@ impl Reloader {
 
     /// What the pipeline is made of, on this machine.
     fn files(&self) -> Vec<PathBuf> {
-        let steps = self.running.pipeline.layers.values().flat_map(|layer| &layer.steps);
-        let steps = steps.flat_map(|step| [Some(step.clone()), step.as_shadow()]).flatten();
+        let steps = self.running.steps_and_shadows();
         let components = steps.filter_map(|step| plugins::path(&self.running, &step));
         let file = &self.running.file;
         let own = [file.clone(), Lock::path(file), self.running.directory.join(".env")];

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::assemble::Assembled;
 use super::reload::Reloader;
-use super::{RunArguments, assemble, components, plugins, print};
+use super::{RunArguments, assemble, components, plugins, print, settings, sink_tables, stores};
 use crate::capture::Captures;
 use crate::config::{self, Loaded};
 use crate::ledger::Ledger;
@@ -29,18 +29,21 @@ pub async fn run(arguments: &RunArguments) -> Result<ExitCode> {
     telemetry::start_logs(arguments.log_format)?;
     // Before anything else: a worker that is told to stop while it starts leaves in order too.
     let stop = stop_signal()?;
+    tokio::pin!(stop);
     let hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let engine = plugins::engine()?;
     let incarnation = Uuid::new_v4();
-    let Begun { pipeline, captures, assembled, storages, ledger } =
-        begin(arguments, &engine, incarnation).await?;
+    let Begun { pipeline, captures, assembled, storages, ledger } = tokio::select! {
+        begun = begin(arguments, &engine, incarnation) => begun?,
+        () = &mut stop => return Ok(ExitCode::SUCCESS),
+    };
     let metrics = Arc::new(Metrics::new(assembled.blueprint.tree.step_names()));
     let health = Arc::new(Health::new(metrics.clone()));
     let http = match pipeline.pipeline.http {
         Some(address) => Some(telemetry::serve(address.socket(), metrics.clone(), health.clone()).await?),
         None => None,
     };
-    let state = StateObjects::new(assemble::state_store(&pipeline)?);
+    let state = StateObjects::new(stores::state_store(&pipeline)?);
     let reloader = Reloader {
         running: pipeline.clone(),
         digest: assembled.configuration.digest.clone(),
@@ -63,7 +66,7 @@ pub async fn run(arguments: &RunArguments) -> Result<ExitCode> {
         metrics,
         health,
     };
-    let settings = assemble::worker_settings(&pipeline.pipeline, arguments.until_caught_up);
+    let settings = settings::worker_settings(&pipeline.pipeline, arguments.until_caught_up);
     let worker = Worker::start(settings, parts).await?;
     info!(pipeline = pipeline.pipeline.id, %incarnation, "running");
     let ended = worker.run(stop).await;
@@ -99,13 +102,17 @@ async fn begin(arguments: &RunArguments, engine: &Engine, incarnation: Uuid) -> 
         let captures = assemble::captures(&pipeline)?;
         let mut assembled = assemble::assemble(&pipeline, &gathered, engine, captures.as_ref())?;
         assembled.read_references().await?;
-        let storages = assemble::table_storages(&pipeline)?;
-        let known = assemble::ledger_of_marks(&pipeline, &storages).await?;
-        let ledger = assemble::open_ledger(&pipeline, &assembled.configuration, incarnation, known).await?;
+        let storages = sink_tables::table_storages(&pipeline)?;
+        let known = sink_tables::ledger_of_marks(&pipeline, &storages).await?;
+        // A ledger that is begun has a configuration in force.
         components::keep(&pipeline, &gathered).await?;
+        let ledger = stores::open_ledger(&pipeline, &assembled.configuration, incarnation, known).await?;
         let comeback = match arguments.replace_configuration {
             true => Comeback::Allowed,
-            false => Comeback::Only { replaces: pipeline.lock.replaces.as_deref() },
+            false => {
+                let replaces = pipeline.lock.replaces.as_ref();
+                Comeback::Only { replaces: replaces.map(|at| (at.entry, at.digest.as_str())) }
+            }
         };
         match put_in_force(&ledger, &assembled.configuration, comeback).await? {
             PutInForce::InForce => {
@@ -137,6 +144,6 @@ fn stop_signal() -> Result<impl Future<Output = ()>> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        info!("stopping: the open epoch is entered first");
+        info!("stopping: an open epoch is entered first");
     })
 }

@@ -50,6 +50,17 @@ impl Loaded {
         graph::parents(&self.pipeline)
     }
 
+    /// All steps, each with the name of its layer.
+    pub fn steps(&self) -> impl Iterator<Item = (&str, &Step)> {
+        let layers = self.pipeline.layers.iter();
+        layers.flat_map(|(name, layer)| layer.steps.iter().map(move |step| (name.as_str(), step)))
+    }
+
+    /// All that names a component: the steps, and their shadows as steps.
+    pub fn steps_and_shadows(&self) -> impl Iterator<Item = Step> {
+        self.steps().flat_map(|(_, step)| [Some(step.clone()), step.as_shadow()]).flatten()
+    }
+
     pub fn plugin_source(&self, step: &Step) -> PluginSource {
         // What begins like a reference and is none was refused when the file was read.
         if let Ok(reference) = step.plugin.parse() {

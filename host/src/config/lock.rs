@@ -25,10 +25,19 @@ pub struct Lock {
     pub plugins: BTreeMap<String, Locked>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Hold>,
-    /// The digest of the configuration in whose place the holds were set or released: a worker that starts with what was
-    /// in force before it means it so.
+    /// In whose place the holds were set or released: a worker that starts with what was in force before it means it so.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub replaces: Option<String>,
+    pub replaces: Option<InForce>,
+}
+
+/// A configuration, each time that it was put in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InForce {
+    /// The number of the ledger's entry that did.
+    pub entry: u64,
+    /// Of the configuration.
+    pub digest: String,
 }
 
 /// What a reference was resolved to.
@@ -137,7 +146,7 @@ mod tests {
         Lock {
             plugins: [("oci://localhost:5000/a:b".to_owned(), locked)].into(),
             holds: vec![hold],
-            replaces: Some("d".to_owned()),
+            replaces: Some(InForce { entry: 7, digest: "d".to_owned() }),
         }
     }
 

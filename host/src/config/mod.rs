@@ -39,7 +39,7 @@ pub use http::HttpAddress;
 pub use json_schema::json_schema;
 pub use load::{Loaded, PluginSource, load, load_with};
 pub use location::{Location, LocationError};
-pub use lock::{Hold, Lock, Locked};
+pub use lock::{Hold, InForce, Lock, Locked};
 pub use pipeline::*;
 pub use reference::TableReference;
 pub use secret::{PluginConfig, Secret};

@@ -75,6 +75,12 @@ pub struct Configuration {
     pub plugins: Vec<PluginReference>,
 }
 
+impl Configuration {
+    pub fn plugin(&self, layer: &str, step: &str) -> Option<&PluginReference> {
+        self.plugins.iter().find(|plugin| plugin.layer == layer && plugin.step == step)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginReference {
     pub layer: String,

@@ -198,9 +198,7 @@ impl LedgerState {
         }
         // A step that is gone, and comes back one day, must not find its old state.
         for task in self.tasks.values_mut() {
-            task.state.retain(|segment| {
-                configuration.plugins.iter().any(|at| at.layer == segment.layer && at.step == segment.step)
-            });
+            task.state.retain(|segment| configuration.plugin(&segment.layer, &segment.step).is_some());
         }
         self.configuration = configuration.clone();
     }

@@ -13,7 +13,7 @@ use super::state_objects::{StateError, StateObjects};
 use super::task::{Task, TaskError, TaskStart};
 use super::worker::OpenSinks;
 use crate::decode::Decoder;
-use crate::ledger::entry::{Body, Configuration, Configure, Writer};
+use crate::ledger::entry::{Body, Configuration, Configure, EntryNumber, Writer};
 use crate::ledger::state::Replaced;
 use crate::ledger::{Appended, Ledger, LedgerError, LedgerState, Proposal};
 use crate::source::Generation;
@@ -84,10 +84,11 @@ pub async fn rehearse(
 #[derive(Debug, Clone, Copy)]
 pub enum Comeback<'digest> {
     Allowed,
-    /// Not by mistake, as when a worker starts with an old file: only if the configuration with this digest, which is
-    /// meant to be replaced, is in force.
+    /// Not by mistake, as when a worker starts with an old file: only if the configuration that is meant to be replaced is
+    /// in force, and has been since then.
     Only {
-        replaces: Option<&'digest str>,
+        /// The entry that put it in force, and its digest.
+        replaces: Option<(EntryNumber, &'digest str)>,
     },
 }
 
@@ -112,7 +113,7 @@ pub async fn put_in_force(
             return Ok(PutInForce::InForce);
         }
         if let Comeback::Only { replaces } = comeback
-            && replaces != Some(in_force.as_str())
+            && replaces != Some((state.configured.entry, in_force.as_str()))
             && let Some(replaced) =
                 state.replaced.iter().find(|replaced| replaced.configuration.digest == configuration.digest)
         {

@@ -12,6 +12,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use crate::ledger::LedgerState;
 use crate::ledger::store::StoreError;
+use crate::plugin::MAX_COMPONENT;
 
 /// Where they lie in the state location.
 const FOLDER: &str = "plugins";
@@ -50,6 +51,11 @@ impl KeptPlugins {
     pub async fn get(&self, sha256: &str) -> Result<Option<Bytes>, StoreError> {
         let path = path(sha256);
         let read = match self.store.get(&path).await {
+            Ok(found) if found.meta.size > MAX_COMPONENT => {
+                let what =
+                    format!("it has {} bytes, and a component {MAX_COMPONENT} at most", found.meta.size);
+                return Err(StoreError::new("get", path.as_ref(), what));
+            }
             Ok(found) => found.bytes().await,
             Err(error) => Err(error),
         };
@@ -77,6 +83,15 @@ impl KeptPlugins {
         for object in self.objects().await? {
             let is_named = digest_of(&object).is_none_or(|digest| named.contains(digest.as_str()));
             if is_named || age(&object, now_ms) < GRACE {
+                continue;
+            }
+            // Somebody may have put it anew while the others were looked at.
+            let is_old = match self.store.head(&object.location).await {
+                Ok(found) => age(&found, now_ms) >= GRACE,
+                Err(object_store::Error::NotFound { .. }) => false,
+                Err(error) => return Err(StoreError::new("look up", object.location.as_ref(), error)),
+            };
+            if !is_old {
                 continue;
             }
             match self.store.delete(&object.location).await {

@@ -10,6 +10,7 @@ use super::challenge::Challenge;
 use super::credentials::Credentials;
 use super::error::RegistryError;
 use super::exchange::{Failure, MAX_DOCUMENT, Repository, Wish, told};
+use super::is_loopback;
 
 impl Repository {
     /// What the registry wants to see, by its challenge.
@@ -30,7 +31,7 @@ impl Repository {
             Failure::Final(self.unreachable(format!("it sends for tokens to `{realm}`, {what}")))
         };
         let url = Url::parse(&realm).map_err(|error| no_realm(&error.to_string()))?;
-        if url.scheme() != "https" && url.scheme() != self.base.scheme() {
+        if url.scheme() != "https" && !self.is_spoken_to_in_the_clear(&url) {
             return Err(no_realm("where credentials would go in the clear"));
         }
         let response = self.ask(self.token_request(url, service.as_deref(), &scope)).await?;
@@ -55,6 +56,12 @@ impl Repository {
         self.header(&format!("Bearer {token}")).map_err(Failure::Final)
     }
 
+    /// A registry without TLS may send for tokens to itself, and no further than this machine.
+    fn is_spoken_to_in_the_clear(&self, url: &Url) -> bool {
+        let is_near = url.host() == self.base.host() || url.host().is_some_and(|host| is_loopback(&host));
+        url.scheme() == "http" && self.base.scheme() == "http" && is_near
+    }
+
     fn token_request(&self, mut url: Url, service: Option<&str>, scope: &str) -> RequestBuilder {
         let service = service.map(|service| ("service", service));
         if let Some(Credentials::Identity(token)) = &self.credentials {
@@ -64,10 +71,10 @@ impl Repository {
                 .extend_pairs(service)
                 .finish();
             let form_type = "application/x-www-form-urlencoded";
-            return self.http.post(url).header(CONTENT_TYPE, form_type).body(form);
+            return self.tokens.post(url).header(CONTENT_TYPE, form_type).body(form);
         }
         url.query_pairs_mut().append_pair("scope", scope).extend_pairs(service);
-        let request = self.http.get(url);
+        let request = self.tokens.get(url);
         match &self.credentials {
             Some(Credentials::Password { name, password }) => request.basic_auth(name, Some(password)),
             _ => request,

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, redirect};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use url::Url;
 
 use super::challenge::{self, Challenge};
@@ -16,7 +17,7 @@ use super::error::RegistryError;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Without a byte.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Of one request with its answer.
+/// Of one request with its answer, all attempts together.
 const TIMEOUT: Duration = Duration::from_secs(600);
 const MAX_REDIRECTS: usize = 5;
 /// How long to wait before each further attempt.
@@ -36,7 +37,9 @@ pub(super) enum Wish {
 }
 
 pub(super) struct Repository {
-    pub(super) http: reqwest::Client,
+    http: reqwest::Client,
+    /// For tokens: what opens them goes nowhere but where it was sent.
+    pub(super) tokens: reqwest::Client,
     /// As the reference names it.
     pub(super) registry: String,
     pub(super) name: String,
@@ -86,18 +89,26 @@ impl Repository {
         let scheme = if plain { "http" } else { "https" };
         let base =
             Url::parse(&format!("{scheme}://{host}/")).map_err(|error| unreachable(error.to_string()))?;
-        let mut http = reqwest::Client::builder()
-            .user_agent(concat!("sluicebox/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .timeout(TIMEOUT)
-            .redirect(redirects());
-        if plain {
-            // A proxy has no business between this machine and itself.
-            http = http.no_proxy();
-        }
+        let client = |redirects: redirect::Policy| {
+            let mut http = reqwest::Client::builder()
+                .user_agent(concat!("sluicebox/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT_TIMEOUT)
+                // It would tell the next place the query, which may hold a signature.
+                .referer(false)
+                .redirect(redirects);
+            if wish == Wish::Pull {
+                // It counts while a request is sent, too: an upload takes what it takes.
+                http = http.read_timeout(READ_TIMEOUT);
+            }
+            if plain {
+                // A proxy has no business between this machine and itself.
+                http = http.no_proxy();
+            }
+            http.build().map_err(|error| unreachable(error.to_string()))
+        };
         Ok(Self {
-            http: http.build().map_err(|error| unreachable(error.to_string()))?,
+            http: client(redirects())?,
+            tokens: client(redirect::Policy::none())?,
             registry: registry.to_owned(),
             name: name.to_owned(),
             base,
@@ -120,6 +131,11 @@ impl Repository {
 
     /// What came back, whatever its status, unless that asks for credentials or for patience.
     pub async fn send(&self, request: &Request) -> Result<Answer, RegistryError> {
+        let too_long = || self.unreachable(format!("it took more than {} s", TIMEOUT.as_secs()));
+        timeout(TIMEOUT, self.send_until_answered(request)).await.unwrap_or_else(|_| Err(too_long()))
+    }
+
+    async fn send_until_answered(&self, request: &Request) -> Result<Answer, RegistryError> {
         let mut waits = WAITS.iter();
         loop {
             let (error, asked) = match self.attempt(request).await {
@@ -136,11 +152,12 @@ impl Repository {
 
     async fn attempt(&self, request: &Request) -> Result<Answer, Failure> {
         // Uploads may go elsewhere: what opens this registry is none of that place's business.
-        let is_ours = request.url.origin() == self.base.origin();
+        let is_ours = self.is_here(&request.url);
         let known = self.authorization.lock().await.clone().filter(|_| is_ours);
         let was_sent = known.is_some();
         let response = self.ask(self.build(request, known)).await?;
-        if response.status() != StatusCode::UNAUTHORIZED || !is_ours {
+        // Nor does one learn anything of how to open this registry where a redirection ends.
+        if response.status() != StatusCode::UNAUTHORIZED || !self.is_from_here(&response) {
             return self.judge(request, response).await;
         }
         let challenge = challenge::read(
@@ -155,6 +172,14 @@ impl Repository {
         *self.authorization.lock().await = Some(authorization.clone());
         let response = self.ask(self.build(request, Some(authorization))).await?;
         self.judge(request, response).await
+    }
+
+    fn is_here(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin()
+    }
+
+    fn is_from_here(&self, response: &Response) -> bool {
+        self.is_here(response.url())
     }
 
     fn build(&self, request: &Request, authorization: Option<HeaderValue>) -> RequestBuilder {
@@ -180,8 +205,13 @@ impl Repository {
     async fn judge(&self, request: &Request, response: Response) -> Result<Answer, Failure> {
         let (status, headers, url) = (response.status(), response.headers().clone(), response.url().clone());
         let limit = if status.is_success() { request.limit } else { MAX_DOCUMENT };
+        let is_from_here = self.is_from_here(&response);
         let body = self.body(response, limit).await?;
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            if !is_from_here {
+                let request = format!("{} {url}", request.method);
+                return Err(Failure::Final(self.unexpected(&request, status, &body)));
+            }
             return Err(Failure::Final(self.denied(&body)));
         }
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {

@@ -23,14 +23,6 @@ pub struct Artifact {
     pub exports: Vec<String>,
 }
 
-/// The component that a manifest names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layer {
-    pub digest: Digest,
-    /// Bytes.
-    pub size: u64,
-}
-
 #[derive(Deserialize)]
 struct Manifest {
     #[serde(rename = "schemaVersion")]
@@ -50,9 +42,9 @@ struct Descriptor {
     size: u64,
 }
 
-/// The component that a manifest names. Only the layer counts, for it is what is run: tools that push a layer of the right
+/// The digest of the component that a manifest names. Only the layer counts, for it is what is run: tools that push a layer of the right
 /// type with another configuration are understood too.
-pub fn read(bytes: &[u8], largest: u64) -> Result<Layer, String> {
+pub fn read(bytes: &[u8], largest: u64) -> Result<Digest, String> {
     let manifest: Manifest =
         serde_json::from_slice(bytes).map_err(|error| format!("its manifest cannot be read: {error}"))?;
     if manifest.schema_version != 2 {
@@ -79,7 +71,7 @@ pub fn read(bytes: &[u8], largest: u64) -> Result<Layer, String> {
     if layer.size > largest {
         return Err(format!("its component has {} bytes, and {largest} is the most", layer.size));
     }
-    Ok(Layer { digest, size: layer.size })
+    Ok(digest)
 }
 
 /// The configuration and the manifest of a component, in this order. They are the same for the same component.
@@ -137,8 +129,7 @@ mod tests {
     #[test]
     fn a_manifest_names_its_component() {
         let (config, manifest) = write(&artifact(), b"component");
-        let layer = read(&manifest, 9).unwrap();
-        assert_eq!(layer, Layer { digest: Digest::of(b"component"), size: 9 });
+        assert_eq!(read(&manifest, 9).unwrap(), Digest::of(b"component"));
         assert!(read(&manifest, 8).unwrap_err().contains("9 bytes"));
         let document: Value = serde_json::from_slice(&manifest).unwrap();
         assert_eq!(document["config"]["digest"], Digest::of(&config).to_string());

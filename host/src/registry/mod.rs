@@ -9,6 +9,7 @@ mod challenge;
 mod credentials;
 mod error;
 mod exchange;
+mod helper;
 mod manifest;
 mod reference;
 
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
-use url::Url;
+use url::{Host, Url};
 
 pub use self::credentials::{Credentials, DockerConfig};
 pub use self::error::RegistryError;
@@ -31,7 +32,7 @@ use self::manifest::MANIFEST_TYPE;
 /// Registries need not take larger manifests, nor need we.
 const MAX_MANIFEST: u64 = 4 << 20;
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RegistrySettings {
     /// Where what was pulled is kept; `None` keeps nothing.
     pub cache: Option<PathBuf>,
@@ -71,9 +72,15 @@ impl Registries {
             Some(manifest) => manifest,
             None => self.pull_manifest(reference).await?,
         };
-        let layer = manifest::read(&manifest, self.settings.largest)
+        let component = manifest::read(&manifest, self.settings.largest)
             .map_err(|what| RegistryError::Manifest { reference: reference.to_string(), what })?;
-        Ok(Resolved { manifest: Digest::of(&manifest), component: layer.digest })
+        Ok(Resolved { manifest: Digest::of(&manifest), component })
+    }
+
+    /// What a reference by digest names, as far as the cache knows.
+    pub fn known(&self, reference: &Reference) -> Option<Digest> {
+        let manifest = self.cached(reference.digest.as_ref()?, MAX_MANIFEST)?;
+        manifest::read(&manifest, self.settings.largest).ok()
     }
 
     /// The component with this digest, from the cache or from the reference's repository.
@@ -156,13 +163,8 @@ impl Registries {
     }
 
     async fn repository(&self, reference: &Reference, wish: Wish) -> Result<Repository, RegistryError> {
-        let (docker, registry) = (self.settings.docker.clone(), reference.registry.clone());
-        // Helpers are other programs, and take their time.
-        let credentials = tokio::task::spawn_blocking(move || docker.credentials(&registry)).await;
-        let credentials = credentials.unwrap_or_else(|error| {
-            Err(RegistryError::Credentials { file: PathBuf::new(), what: error.to_string() })
-        })?;
         let registry = &reference.registry;
+        let credentials = self.settings.docker.credentials(registry).await?;
         let plain = is_on_this_machine(registry) || self.settings.plain.contains(registry);
         Repository::new(registry, &reference.repository, plain, credentials, wish)
     }
@@ -170,11 +172,15 @@ impl Registries {
 
 /// Nobody listens in between.
 fn is_on_this_machine(registry: &str) -> bool {
-    match Url::parse(&format!("http://{registry}/")).ok().as_ref().and_then(Url::host) {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
+    let url = Url::parse(&format!("http://{registry}/")).ok();
+    url.as_ref().and_then(Url::host).is_some_and(|host| is_loopback(&host))
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
     }
 }
 

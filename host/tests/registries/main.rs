@@ -111,8 +111,13 @@ async fn answers_have_limits() {
         });
         assert_says(pull_anonymously(&server).await, says);
     }
-    let server = Server::start(|_, _| answer(200, vec![b' '; (4 << 20) + 1]));
-    assert_says(pull_anonymously(&server).await, "larger than 4194304 bytes");
+    for says_its_length in [true, false] {
+        let server = Server::start(move |_, _| {
+            let large = answer(200, vec![b' '; (4 << 20) + 1]);
+            if says_its_length { large } else { large.without_length() }
+        });
+        assert_says(pull_anonymously(&server).await, "larger than 4194304 bytes");
+    }
 }
 
 #[tokio::test]
@@ -197,7 +202,7 @@ fn token_server() -> Server {
 }
 
 #[tokio::test]
-async fn tokens_are_fetched_with_the_credentials_of_docker_and_used_again() {
+async fn tokens_are_fetched_with_the_credentials_of_docker() {
     let server = token_server();
     let registries = registries(None, login(&server.host(), "word"), false);
     assert_eq!(pull(&registries, &reference(&server)).await.unwrap(), COMPONENT);
@@ -237,6 +242,44 @@ async fn credentials_do_not_follow_a_redirection_elsewhere() {
     assert_eq!((asked.len(), &asked[0].authorization), (1, &None));
 }
 
+/// What a registry or a place that it redirects to can ask for, to be told what opens another.
+#[tokio::test]
+async fn credentials_are_sent_to_nobody_else_in_the_clear_or_by_a_redirection() {
+    let thief = Server::start(|_, _| answer(200, r#"{"token": "x"}"#));
+    let port = thief.host().rsplit_once(':').unwrap().1.to_owned();
+    // The download's place asks in the registry's stead.
+    let asks = format!(r#"Bearer realm="http://{}/token""#, thief.host());
+    let store = Server::start(move |_, _| answer(401, "a page").header("WWW-Authenticate", &asks));
+    let elsewhere = format!("http://{}/blob", store.host());
+    let server = Server::start(move |_, asked| match asked.path.contains("/blobs/") {
+        true => answer(307, "").header("Location", &elsewhere),
+        false => good(asked),
+    });
+    let registries = registries(None, login(&server.host(), "word"), false);
+    assert_says(pull(&registries, &reference(&server)).await, "answered 401 to GET http://");
+    // The place for tokens sends on, with what it was given.
+    let tokens = Server::start(move |_, _| {
+        answer(307, "").header("Location", &format!("http://localhost:{port}/token"))
+    });
+    let challenge = format!(r#"Bearer realm="http://{}/token""#, tokens.host());
+    let server = Server::start(move |_, _| answer(401, "").header("WWW-Authenticate", &challenge));
+    let identity = json!({ "auths": { server.host(): { "identitytoken": "secret" } } });
+    let docker = DockerConfig { text: Some(identity.to_string()), file: None };
+    let registries = self::registries(None, docker, false);
+    assert_says(pull(&registries, &reference(&server)).await, "307");
+    let asked = &tokens.asked()[0];
+    assert_eq!((asked.method.as_str(), asked.authorization.as_ref()), ("POST", None));
+    let form = String::from_utf8(asked.body.clone()).unwrap();
+    assert!(form.contains("grant_type=refresh_token") && form.contains("refresh_token=secret"), "{form}");
+    // A registry without TLS sends to a host that is not this machine.
+    let far = Server::start(|_, _| {
+        answer(401, "").header("WWW-Authenticate", r#"Bearer realm="http://tokens.example/token""#)
+    });
+    let registries = self::registries(None, login(&far.host(), "word"), false);
+    assert_says(pull(&registries, &reference(&far)).await, "in the clear");
+    assert_eq!(thief.asked().len(), 0);
+}
+
 #[tokio::test]
 async fn a_push_sends_what_is_missing_and_then_the_manifest() {
     let server = Server::start(|_, asked| match asked.method.as_str() {
@@ -262,6 +305,15 @@ async fn a_push_sends_what_is_missing_and_then_the_manifest() {
     assert_eq!(asked[2].body, COMPONENT);
     assert_eq!(asked[6].path, "/v2/team/too-hot/manifests/1");
     assert_eq!(Digest::of(&asked[6].body), digest);
+
+    let full = Server::start(|_, asked| match asked.method.as_str() {
+        "HEAD" => answer(200, ""),
+        "PUT" => answer(201, ""),
+        _ => answer(405, ""),
+    });
+    assert_eq!(registries.push(&reference(&full), &artifact, COMPONENT.into()).await.unwrap(), digest);
+    let methods: Vec<String> = full.asked().into_iter().map(|asked| asked.method).collect();
+    assert_eq!(methods, ["HEAD", "HEAD", "PUT"], "what is there is not sent again");
 
     let refusing = Server::start(|_, asked| match asked.method.as_str() {
         "HEAD" => answer(404, ""),

@@ -19,12 +19,12 @@ pub struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    /// Bytes that are promised and never come.
-    missing: usize,
+    /// Bytes that are promised and never come; `None` promises nothing.
+    missing: Option<usize>,
 }
 
 pub fn answer(status: u16, body: impl Into<Vec<u8>>) -> Answer {
-    Answer { status, headers: Vec::new(), body: body.into(), missing: 0 }
+    Answer { status, headers: Vec::new(), body: body.into(), missing: Some(0) }
 }
 
 impl Answer {
@@ -35,7 +35,13 @@ impl Answer {
 
     /// Breaks off before its end.
     pub fn cut_short(mut self) -> Self {
-        self.missing = 10;
+        self.missing = Some(10);
+        self
+    }
+
+    /// Does not say how long it is.
+    pub fn without_length(mut self) -> Self {
+        self.missing = None;
         self
     }
 }
@@ -107,7 +113,10 @@ fn serve(
     for (name, value) in &answer.headers {
         head += &format!("{name}: {value}\r\n");
     }
-    head += &format!("Content-Length: {}\r\n\r\n", answer.body.len() + answer.missing);
+    if let Some(missing) = answer.missing {
+        head += &format!("Content-Length: {}\r\n", answer.body.len() + missing);
+    }
+    head += "\r\n";
     let mut connection = connection;
     connection.write_all(head.as_bytes())?;
     if asked.method != "HEAD" {

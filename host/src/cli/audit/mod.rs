@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use self::sinks::AuditedSink;
-use super::{assemble, ledger, print};
+use super::{ledger, print, sink_tables};
 use crate::config;
 use crate::ledger::entry::Body;
 use crate::progress::Accounting;
@@ -37,9 +37,10 @@ pub async fn audit(file: &Path) -> Result<ExitCode> {
             epoch.tasks.iter().for_each(|task| total.add(&task.accounting));
         }
     }
-    for (sink, storage) in assemble::sinks_in_order(&pipeline).zip(assemble::table_storages(&pipeline)?) {
+    for (sink, storage) in sink_tables::sinks_in_order(&pipeline).zip(sink_tables::table_storages(&pipeline)?)
+    {
         let table = delta::inspect(&storage, &pipeline.pipeline.id, &sink.name, 0).await?;
-        let key = assemble::row_key_of(&pipeline, &sink.name);
+        let key = sink_tables::row_key_of(&pipeline, &sink.name);
         let audited = AuditedSink { name: &sink.name, key: key.as_ref(), entries: &entries, state: &state };
         let (line, found) = audited.audit(table.as_ref());
         print(&line);

@@ -14,7 +14,7 @@ use super::reference_rows;
 use super::stream::{EventTime, Stream, Written};
 use super::trial::Setup;
 use crate::capture::Capture;
-use crate::cli::assemble;
+use crate::cli::settings;
 use crate::config::{self, ByteSize, Period, StepLimits, WrittenConfig};
 use crate::decode::event_time::EventTimeSettings;
 use crate::plugin::{Engine, Limits};
@@ -150,7 +150,7 @@ struct LimitArguments {
 impl LimitArguments {
     fn limits(&self) -> Limits {
         let step = StepLimits { memory: self.memory, time: self.time, ..StepLimits::default() };
-        assemble::limits(&step)
+        settings::limits(&step)
     }
 }
 

@@ -71,10 +71,8 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// References that can move, as the pipeline file has them.
 fn tags(pipeline: &Loaded) -> BTreeMap<String, Reference> {
-    let steps = pipeline.pipeline.layers.values().flat_map(|layer| &layer.steps);
-    steps
-        .flat_map(|step| [Some(step.clone()), step.as_shadow()])
-        .flatten()
+    pipeline
+        .steps_and_shadows()
         .filter_map(|step| match pipeline.plugin_source(&step) {
             PluginSource::Registry(reference) if reference.digest.is_none() => Some((step.plugin, reference)),
             _ => None,

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -49,15 +48,10 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode> {
 /// SOURCE_DATE_EPOCH, or when the file was written: pushing it again gives the same digest.
 fn built_at(file: &Path) -> Result<DateTime<Utc>> {
     const VARIABLE: &str = "SOURCE_DATE_EPOCH";
-    let time = match std::env::var(VARIABLE) {
-        Ok(seconds) => {
-            let seconds =
-                seconds.parse().with_context(|| format!("{VARIABLE} is `{seconds}`: not seconds"))?;
-            SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
-        }
-        Err(_) => std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok(),
+    let Ok(seconds) = std::env::var(VARIABLE) else {
+        let written = std::fs::metadata(file).and_then(|metadata| metadata.modified());
+        return Ok(written.with_context(|| file.display().to_string())?.into());
     };
-    let since = time.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()).unwrap_or_default();
-    let seconds = i64::try_from(since.as_secs()).unwrap_or_default();
-    DateTime::from_timestamp(seconds, 0).with_context(|| format!("{VARIABLE} is beyond all times"))
+    let time = seconds.parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    time.with_context(|| format!("{VARIABLE} is `{seconds}`: not seconds since 1970, or beyond all times"))
 }

@@ -94,7 +94,7 @@ impl RecordRows {
 
 /// A pipeline's own, where its file says nothing.
 fn settings() -> DecodeSettings {
-    crate::cli::assemble::decode_settings(&config::Decode::default())
+    crate::cli::settings::decode_settings(&config::Decode::default())
 }
 
 /// The columns that a person declares, name and type.

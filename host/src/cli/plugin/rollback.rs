@@ -9,14 +9,13 @@ use tokio::runtime::Handle;
 
 use super::{plugins, print};
 use crate::cli::assemble::Assembled;
-use crate::cli::{PipelineFile, assemble, components, ledger, lock_file};
-use crate::config::{self, Hold, Loaded, Lock};
+use crate::cli::{PipelineFile, assemble, components, ledger, lock_file, stores};
+use crate::config::{self, Hold, InForce, Loaded, Lock};
 use crate::ledger::LedgerState;
 use crate::ledger::entry::{Configuration, PluginReference};
 use crate::ledger::state::{Configured, Replaced};
 use crate::pipeline::deployment::rehearse;
 use crate::pipeline::state_objects::StateObjects;
-use crate::registry::Digest;
 use crate::telemetry::Metrics;
 
 const SHORTEST_DIGEST: usize = 6;
@@ -26,7 +25,8 @@ pub struct Arguments {
     #[command(flatten)]
     pipeline: PipelineFile,
     /// The configuration to go back to: the number of the entry that put it in force, or the beginning of its digest, as
-    /// `--list` shows them. The last one with other plugins, unless it is given.
+    /// `--list` shows them. Unless it is given, the last one in which a step had another component, if what the pipeline
+    /// file says is in force.
     #[arg(long, value_name = "ENTRY|DIGEST", conflicts_with_all = ["list", "release"])]
     to: Option<String>,
     /// Show the configurations that one can go back to.
@@ -44,9 +44,12 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.list {
         list(&pipeline, &state).await?;
     } else if arguments.release {
-        release(pipeline, &state)?;
+        release(pipeline, &state).await?;
     } else {
-        let target = choose(&state, arguments.to.as_deref())?;
+        let target = match &arguments.to {
+            Some(to) => named(&state, to)?,
+            None => last_with_other_components(&pipeline, &state).await?,
+        };
         go_back(pipeline, &state, target).await?;
     }
     Ok(ExitCode::SUCCESS)
@@ -73,14 +76,45 @@ fn show(configuration: &Configuration, configured: Configured, standing: &str, k
     }
 }
 
-/// The configuration that is meant.
-fn choose<'state>(state: &'state LedgerState, to: Option<&str>) -> Result<&'state Replaced> {
-    let Some(to) = to else {
-        let differs = |replaced: &&Replaced| replaced.configuration.plugins != state.configuration.plugins;
-        return state.replaced.iter().rev().find(differs).context(
-            "there is nothing to go back to: the ledger remembers no configuration with other plugins than those in force",
+/// Where to go back to without being told. Whoever has not what is in force has perhaps gone back already, on another
+/// machine: going back from that would be going forth.
+async fn last_with_other_components<'state>(
+    pipeline: &Loaded,
+    state: &'state LedgerState,
+) -> Result<&'state Replaced> {
+    if let Some(hold) = components::holds(pipeline).next() {
+        bail!(
+            "{}.{} is held back already: say with `--to` where to go back to (`--list` shows it), or let go with `--release`",
+            hold.layer,
+            hold.step
         );
+    }
+    for (layer, step) in pipeline.steps() {
+        let says = components::named_digest(pipeline, step).await;
+        if let (Some(says), Some(runs)) = (says, state.configuration.plugin(layer, &step.name))
+            && says.hex() != runs.digest
+        {
+            bail!(
+                "{layer}.{} runs the component {}, and what the pipeline file and its lock file say here is {}: bring the \
+                 files in force to this machine, or say with `--to` where to go back to (`--list` shows it)",
+                step.name,
+                runs.digest,
+                says.hex()
+            );
+        }
+    }
+    let differs = |replaced: &&Replaced| {
+        replaced.configuration.plugins.iter().any(|was| {
+            state.configuration.plugin(&was.layer, &was.step).is_some_and(|is| is.digest != was.digest)
+        })
     };
+    state.replaced.iter().rev().find(differs).context(
+        "there is nothing to go back to: the ledger remembers no configuration in which a step had another component",
+    )
+}
+
+/// The configuration that is meant.
+fn named<'state>(state: &'state LedgerState, to: &str) -> Result<&'state Replaced> {
     let entry = to.parse().ok();
     let is_meant = |replaced: &&Replaced| {
         entry == Some(replaced.configured.entry)
@@ -98,15 +132,14 @@ fn choose<'state>(state: &'state LedgerState, to: Option<&str>) -> Result<&'stat
 
 async fn go_back(mut pipeline: Loaded, state: &LedgerState, target: &Replaced) -> Result<()> {
     let mut holds = Vec::new();
-    for (layer, step) in steps(&pipeline) {
-        let was = target.configuration.plugins.iter().find(|at| at.layer == layer && at.step == step.name);
-        let Some(was) = was else {
+    for (layer, step) in pipeline.steps() {
+        let Some(was) = target.configuration.plugin(layer, &step.name) else {
             print(&format!("{layer}.{}: was not there at that time, and goes on as it is", step.name));
+            holds.extend(pipeline.lock.hold(layer, step).cloned());
             continue;
         };
-        // What cannot be had now does not matter: the step is held back from it.
-        let named = components::named(&pipeline, step).await.ok();
-        if named.is_some_and(|named| Digest::of(&named.bytes).hex() == was.digest) {
+        let named = components::named_digest(&pipeline, step).await;
+        if named.is_some_and(|named| named.hex() == was.digest) {
             print(&format!("{layer}.{}: the pipeline file names that component by itself", step.name));
             continue;
         }
@@ -120,9 +153,9 @@ async fn go_back(mut pipeline: Loaded, state: &LedgerState, target: &Replaced) -
         });
     }
     pipeline.lock.holds = holds;
-    pipeline.lock.replaces = Some(state.configuration.digest.clone());
+    pipeline.lock.replaces = Some(in_force(state));
     let pipeline = Arc::new(pipeline);
-    let assembled = rehearsed(&pipeline, state).await.context("nothing was changed: that would not run")?;
+    let assembled = rehearsed(&pipeline, state).await?;
     if assembled.configuration.digest != target.configuration.digest {
         print(
             "the pipeline file has changed besides its plugins since then: configurations, limits, tables and the rest go on \
@@ -134,12 +167,17 @@ async fn go_back(mut pipeline: Loaded, state: &LedgerState, target: &Replaced) -
 
 /// What the lock comes to, if it runs where the pipeline stands.
 async fn rehearsed(pipeline: &Arc<Loaded>, state: &LedgerState) -> Result<Assembled> {
+    rehearse_it(pipeline, state).await.context("nothing was changed: that would not run")
+}
+
+async fn rehearse_it(pipeline: &Arc<Loaded>, state: &LedgerState) -> Result<Assembled> {
     let gathered = components::gather(pipeline).await?;
     let (pipeline, state, runtime) = (pipeline.clone(), state.clone(), Handle::current());
     // Plugins run in it: they would hold up the runtime's own threads.
     let rehearsal = move || {
-        let assembled = assemble::assemble(&pipeline, &gathered, &plugins::engine()?, None)?;
-        let objects = StateObjects::new(assemble::state_store(&pipeline)?);
+        let mut assembled = assemble::assemble(&pipeline, &gathered, &plugins::engine()?, None)?;
+        runtime.block_on(assembled.read_references())?;
+        let objects = StateObjects::new(stores::state_store(&pipeline)?);
         let metrics = Arc::new(Metrics::new(assembled.blueprint.tree.step_names()));
         runtime.block_on(rehearse(&assembled.blueprint, &state, &objects, &metrics))?;
         Ok(assembled)
@@ -147,7 +185,7 @@ async fn rehearsed(pipeline: &Arc<Loaded>, state: &LedgerState) -> Result<Assemb
     tokio::task::spawn_blocking(rehearsal).await?
 }
 
-fn release(mut pipeline: Loaded, state: &LedgerState) -> Result<()> {
+async fn release(mut pipeline: Loaded, state: &LedgerState) -> Result<()> {
     if pipeline.lock.holds.is_empty() {
         print("no step is held back");
         return Ok(());
@@ -155,8 +193,14 @@ fn release(mut pipeline: Loaded, state: &LedgerState) -> Result<()> {
     for hold in std::mem::take(&mut pipeline.lock.holds) {
         print(&format!("{}.{}: let go", hold.layer, hold.step));
     }
-    pipeline.lock.replaces = Some(state.configuration.digest.clone());
+    pipeline.lock.replaces = Some(in_force(state));
+    let pipeline = Arc::new(pipeline);
+    rehearsed(&pipeline, state).await?;
     write(&pipeline, "commit it")
+}
+
+fn in_force(state: &LedgerState) -> InForce {
+    InForce { entry: state.configured.entry, digest: state.configuration.digest.clone() }
 }
 
 fn write(pipeline: &Loaded, what_next: &str) -> Result<()> {
@@ -168,9 +212,4 @@ fn write(pipeline: &Loaded, what_next: &str) -> Result<()> {
     };
     print(&format!("wrote {}: {taken_up}; bring it to all workers, and {what_next}", file.display()));
     Ok(())
-}
-
-fn steps(pipeline: &Loaded) -> impl Iterator<Item = (&str, &config::Step)> {
-    let layers = pipeline.pipeline.layers.iter();
-    layers.flat_map(|(layer, config)| config.steps.iter().map(move |step| (layer.as_str(), step)))
 }

@@ -19,8 +19,8 @@ use super::stream::{Cut, EventTime, Stream, Written};
 use super::trial::{Setup, Trial};
 use super::verdict::differences;
 use super::{plugins, print};
-use crate::cli::assemble;
 use crate::cli::in_full;
+use crate::cli::settings;
 use crate::config::{self, DocumentPath};
 use crate::decode::RESCUED_COLUMN;
 use crate::decode::event_time::EventTimeSettings;
@@ -87,7 +87,7 @@ fn run_case(
     let setup = Setup {
         plugin: plugin.clone(),
         config: case.config.clone().or_else(|| file.config.clone()).unwrap_or(Value::Null),
-        limits: assemble::limits(&file.limits),
+        limits: settings::limits(&file.limits),
         grants: grants.clone(),
         reference: case
             .reference

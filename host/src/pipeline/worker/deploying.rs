@@ -21,7 +21,12 @@ impl Worker {
     /// Puts a deployment in force, and goes on under it. One that the sinks cannot follow is left.
     pub(super) async fn deploy(&mut self, next: Deployment) -> Result<(), WorkerError> {
         let state = self.writer.ledger.refresh().await?;
-        if let Err(error) = self.refuse_what_tables_cannot_hold(&next.blueprint.plan_in_force(&state)?) {
+        // The schema may have grown since the rehearsal.
+        let fits = match next.blueprint.plan_in_force(&state) {
+            Ok(plan) => self.refuse_what_tables_cannot_hold(&plan),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = fits {
             error!("the change is not taken up, and the pipeline goes on as before: {error}");
             return Ok(());
         }
