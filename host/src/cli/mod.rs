@@ -20,13 +20,18 @@ mod tables;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+use tokio::runtime::Runtime;
 
 pub use self::references::form as reference_form;
 use crate::plugin::compile_as_child;
 use crate::telemetry;
+
+/// How long a command that is done waits for threads that are not.
+const LAST_TASKS: Duration = Duration::from_secs(2);
 
 /// Kafka to Delta Lake, through WebAssembly components, exactly once.
 ///
@@ -129,7 +134,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    run_on(runtime, async {
         match command {
             Command::Run(arguments) => run::run(&arguments).await,
             Command::Check(pipeline) => check::check(&pipeline.file).await,
@@ -151,6 +156,14 @@ fn dispatch(command: Command) -> Result<ExitCode> {
             }
         }
     })
+}
+
+/// Everything that counts is awaited by the command itself. What else still runs on a thread of its own, such as a plugin with
+/// a table that is being tried, holds up nobody who leaves.
+fn run_on<T>(runtime: Runtime, command: impl Future<Output = T>) -> T {
+    let outcome = runtime.block_on(command);
+    runtime.shutdown_timeout(LAST_TASKS);
+    outcome
 }
 
 /// The error with its causes; a cause that the text before already tells is not told again.
@@ -181,9 +194,22 @@ fn print_error(line: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use anyhow::anyhow;
 
     use super::*;
+
+    #[test]
+    fn nobody_waits_for_what_still_runs_on_a_thread_of_its_own() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+        let started = Instant::now();
+        let seven = run_on(runtime, async {
+            tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_secs(60)));
+            7
+        });
+        assert!(seven == 7 && started.elapsed() < Duration::from_secs(30));
+    }
 
     #[test]
     fn a_cause_is_told_once() {

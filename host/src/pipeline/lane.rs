@@ -13,7 +13,7 @@ use super::budget::Budget;
 use super::event_clock::{EventClock, EventTimePlan};
 use super::outputs::{Outputs, SinkFiles, SinkLayout};
 use super::references::TableSwitch;
-use super::task::{Processed, Task, TaskCut, TaskError, TaskStart};
+use super::task::{Processed, Task, TaskCut, TaskError, TaskFault, TaskStart};
 use super::tree::LayerTree;
 use crate::batch::RawBatch;
 use crate::decode::{DecodeSettings, Decoder};
@@ -88,6 +88,13 @@ pub enum LaneError {
     Lost,
     #[error("a lane's thread has ended")]
     Gone,
+}
+
+impl LaneError {
+    /// Whether a task cannot go on with another version of a reference table.
+    pub fn is_refused_table(&self) -> bool {
+        matches!(self, Self::Task(error) if matches!(*error.fault, TaskFault::Reference(_)))
+    }
 }
 
 #[derive(Default)]
@@ -347,4 +354,24 @@ impl Lane {
 /// Wall clock, microseconds since the Unix epoch. Only idleness is judged by it.
 fn now_us() -> i64 {
     chrono::Utc::now().timestamp_micros()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::references::RefusedTable;
+    use crate::progress::OffsetRange;
+
+    /// The worker goes on under the version before after these, and after no others.
+    #[test]
+    fn a_table_that_a_task_refuses_is_told_from_other_faults() {
+        let failed = |fault: TaskFault| {
+            let (partition, range) = (TopicPartition::new("events", 0), OffsetRange::empty_at(0));
+            LaneError::from(TaskError { partition, range, fault: Box::new(fault) })
+        };
+        assert!(failed(RefusedTable::OtherPlan.into()).is_refused_table());
+        let (layer, step, what) = ("gold".to_owned(), "sum".to_owned(), String::new());
+        assert!(!failed(TaskFault::Restore { layer, step, what }).is_refused_table());
+        assert!(!LaneError::Lost.is_refused_table());
+    }
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
@@ -107,6 +108,14 @@ pub struct FreshTable {
     _turn: oneshot::Sender<Infallible>,
 }
 
+impl FreshTable {
+    /// With what ends when it is dropped.
+    pub fn new(place: StepPlace, table: Arc<ReferenceTable>) -> (Self, oneshot::Receiver<Infallible>) {
+        let (turn, taken) = oneshot::channel();
+        (Self { place, table, _turn: turn }, taken)
+    }
+}
+
 /// Looks at the tables in the background, until it is dropped.
 pub struct Refreshing {
     pub fresh: mpsc::UnboundedReceiver<FreshTable>,
@@ -151,8 +160,8 @@ impl Look {
             };
             self.failure = None;
             let Some(table) = table else { continue };
-            let (turn, taken) = oneshot::channel();
-            if found.send(FreshTable { place: self.reference.place, table, _turn: turn }).is_err() {
+            let (fresh, taken) = FreshTable::new(self.reference.place, table);
+            if found.send(fresh).is_err() {
                 return;
             }
             // Nothing is ever sent: it waits until the table is in use, or refused.
@@ -189,7 +198,7 @@ pub struct TableSwitch {
     pub place: StepPlace,
     /// With the table.
     pub tree: Arc<LayerTree>,
-    /// The step of each task, with the table loaded.
+    /// The steps of some tasks, with the table loaded. The others open theirs at the cut.
     pub ready: HashMap<TopicPartition, Step>,
 }
 
@@ -208,34 +217,40 @@ pub enum RefusedTable {
     Failed(String),
 }
 
-/// Opens the step over the new table beside those that run, once for each partition, and loads the table into it. Runs
-/// plugins on the calling thread.
+/// Steps that wait for a cut with a table loaded. Each takes an instance beside the one in use, with its memory.
+const MOST_READY: usize = 16;
+
+/// Opens the step over the new table beside those that run, and loads the table into it: once to see that it can be used,
+/// and for a few more partitions, so that their tasks do not wait for it. Runs plugins on the calling thread. Ends soon
+/// once it is given up.
 pub fn rehearse(
     tree: &LayerTree,
     decoded: &SchemaRef,
     place: StepPlace,
     table: &Arc<ReferenceTable>,
     partitions: Vec<TopicPartition>,
+    given_up: &AtomicBool,
 ) -> Result<TableSwitch, RefusedTable> {
     let next = Arc::new(with_table(tree, place, table.clone()));
-    let (before, mut after) = (tree.open(decoded)?, next.open(decoded)?);
-    let steps = |open: &[OpenLayer]| open.iter().map(|layer| layer.steps.len()).sum::<usize>();
-    let mut pairs =
-        before.iter().zip(&after).flat_map(|(before, after)| before.steps.iter().zip(&after.steps));
-    if steps(&before) != steps(&after) || !pairs.all(|(before, after)| before.agrees_with(after)) {
+    let mut after = next.open(decoded)?;
+    if !agree(&tree.open(decoded)?, &after) {
         return Err(RefusedTable::OtherPlan);
     }
-    let mut ready = HashMap::with_capacity(partitions.len());
+    let mut ready = HashMap::new();
     let first = after.get_mut(place.layer).filter(|layer| place.step < layer.steps.len());
-    if let Some((first, (layer, spec))) =
-        first.map(|layer| layer.steps.swap_remove(place.step)).zip(step(&next, place))
-    {
+    let first = first.map(|layer| layer.steps.swap_remove(place.step));
+    // Only this one is needed any more.
+    drop(after);
+    if let Some((first, (layer, spec))) = first.zip(step(&next, place)) {
         let input = first.input_schema().clone();
-        let mut first = Some(prepared(first)?);
-        for partition in partitions {
+        let mut first = Some(prepared(first, given_up)?);
+        for partition in partitions.into_iter().take(MOST_READY) {
+            if given_up.load(Ordering::Relaxed) {
+                return Err(RefusedTable::Failed("nobody waits for it any more".to_owned()));
+            }
             let step = match first.take() {
                 Some(step) => step,
-                None => prepared(spec.open(layer, &input)?)?,
+                None => prepared(spec.open(layer, &input)?, given_up)?,
             };
             ready.insert(partition, step);
         }
@@ -243,8 +258,16 @@ pub fn rehearse(
     Ok(TableSwitch { place, tree: next, ready })
 }
 
-fn prepared(mut step: Step) -> Result<Step, StepError> {
-    step.prepare()?;
+/// Whether the rows of all steps are of the same columns, with the same rules.
+fn agree(before: &[OpenLayer], after: &[OpenLayer]) -> bool {
+    let steps = |open: &[OpenLayer]| open.iter().map(|layer| layer.steps.len()).sum::<usize>();
+    let mut pairs =
+        before.iter().zip(after).flat_map(|(before, after)| before.steps.iter().zip(&after.steps));
+    steps(before) == steps(after) && pairs.all(|(before, after)| before.agrees_with(after))
+}
+
+fn prepared(mut step: Step, given_up: &AtomicBool) -> Result<Step, StepError> {
+    step.prepare_unless(given_up)?;
     Ok(step)
 }
 
@@ -257,6 +280,6 @@ pub fn switched(
 ) -> Result<Step, RefusedTable> {
     match ready.filter(|ready| ready.input_schema() == running.input_schema()) {
         Some(ready) => Ok(ready),
-        None => Ok(prepared(spec.open(layer, running.input_schema())?)?),
+        None => Ok(prepared(spec.open(layer, running.input_schema())?, &AtomicBool::new(false))?),
     }
 }

@@ -294,7 +294,10 @@ impl Worker {
                 // Whatever becomes of the epoch on its way, the next restart opens them.
                 self.own(&partitions);
                 self.settle().await?;
-                self.take_on(partitions).await
+                self.take_on(partitions).await?;
+                // With their own steps among those that are ready, as far as there is room.
+                self.references.try_again();
+                self.rehearse_table()
             }
             IntakeEvent::Revoked { partitions, lost } => {
                 info!(partitions = partitions.len(), lost, "revoked");

@@ -12,17 +12,22 @@ mod parquet;
 mod rows;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::DataType;
 use object_store::ObjectStore;
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 use url::Url;
 
-use self::files::{Listing, read};
+use self::files::{Listing, MOST_FILES, read};
 use self::rows::CollectedRows;
 use crate::reference_table::ReferenceTable;
 use crate::sink::delta::{DeltaStorage, TableSnapshot};
 use crate::storage::{StoreOptions, open_root};
+
+/// How long a table may take to be looked at, and to be read.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What a reference table is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +58,7 @@ pub struct ReferenceSource {
     store: Arc<dyn ObjectStore>,
     /// Of memory that the rows may take.
     max_bytes: usize,
+    patience: Duration,
 }
 
 /// Says cheaply whether a table may have changed: while it is the same, so is the table.
@@ -73,6 +79,10 @@ pub enum ReferenceError {
         "the table at `{location}` takes more than `max_bytes` ({max_bytes}): raise it, or make the table smaller"
     )]
     TooLarge { location: String, max_bytes: usize },
+    #[error("there are more than {most} files at `{0}`: make larger ones of them", most = MOST_FILES)]
+    TooMany(String),
+    #[error("`{location}` was not read within {} s", .patience.as_secs())]
+    TooSlow { location: String, patience: Duration },
     #[error("the files at `{0}` changed while they were read")]
     Changed(String),
     #[error("{0}")]
@@ -90,23 +100,39 @@ impl ReferenceSource {
         max_bytes: usize,
     ) -> Result<Self, ReferenceError> {
         let store = open_root(&location, options)?;
-        Ok(Self { form, location, store, max_bytes })
+        Ok(Self { form, location, store, max_bytes, patience: PATIENCE })
     }
 
     /// The table's stamp as it is now.
     pub async fn stamp(&self) -> Result<Stamp, ReferenceError> {
-        match &self.form {
-            ReferenceForm::Delta { version } => Ok(Stamp(self.snapshot(*version).await?.name())),
-            form => Ok(self.list(form).await?.stamp()),
-        }
+        let stamp = async {
+            match &self.form {
+                ReferenceForm::Delta { version } => Ok(Stamp(self.snapshot(*version).await?.name())),
+                form => Ok(self.list(form).await?.stamp()),
+            }
+        };
+        self.in_time(stamp).await
     }
 
     /// Reads the table.
     pub async fn read(&self) -> Result<(Stamp, ReferenceTable), ReferenceError> {
-        match &self.form {
-            ReferenceForm::Delta { version } => self.read_delta(*version).await,
-            form => self.read_files(form).await,
-        }
+        let read = async {
+            match &self.form {
+                ReferenceForm::Delta { version } => self.read_delta(*version).await,
+                form => self.read_files(form).await,
+            }
+        };
+        self.in_time(read).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, ReferenceError>>,
+    ) -> Result<T, ReferenceError> {
+        timeout(self.patience, work).await.unwrap_or_else(|_| {
+            let (location, patience) = (self.location.to_string(), self.patience);
+            Err(ReferenceError::TooSlow { location, patience })
+        })
     }
 
     async fn snapshot(&self, version: Option<u64>) -> Result<TableSnapshot, ReferenceError> {
@@ -139,21 +165,28 @@ impl ReferenceSource {
         if listing.files.is_empty() {
             return Err(self.missing(what));
         }
+        if listing.files.len() > MOST_FILES {
+            return Err(ReferenceError::TooMany(self.location.to_string()));
+        }
         Ok(listing)
     }
 
     async fn read_files(&self, form: &ReferenceForm) -> Result<(Stamp, ReferenceTable), ReferenceError> {
         let listing = self.list(form).await?;
-        if listing.bytes() > self.max_bytes as u64 {
-            return Err(ReferenceError::TooLarge {
-                location: self.location.to_string(),
-                max_bytes: self.max_bytes,
-            });
+        let too_large = || {
+            let (location, max_bytes) = (self.location.to_string(), self.max_bytes);
+            ReferenceError::TooLarge { location, max_bytes }
+        };
+        let mut left = self.max_bytes as u64;
+        if listing.bytes() > left {
+            return Err(too_large());
         }
         let mut digest = Sha256::new();
         let mut rows = CollectedRows::new(self.location.to_string(), self.max_bytes);
         for file in &listing.files {
-            let bytes = read(&self.store, &file.location).await.map_err(|source| self.store_error(source))?;
+            let bytes = read(&self.store, &file.location, left).await;
+            let bytes = bytes.map_err(|source| self.store_error(source))?.ok_or_else(too_large)?;
+            left = left.saturating_sub(bytes.len() as u64);
             let size = (bytes.len() as u64).to_le_bytes();
             for part in [file.name.as_bytes(), &[0][..], &size[..], &bytes[..]] {
                 digest.update(part);

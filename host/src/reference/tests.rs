@@ -4,6 +4,10 @@ use std::path::Path;
 use ::parquet::arrow::ArrowWriter;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Date32Type, Decimal128Type, Int64Type, TimestampMicrosecondType};
+use object_store::memory::InMemory;
+use object_store::throttle::{ThrottleConfig, ThrottledStore};
+use object_store::{ObjectStoreExt, PutPayload};
+use serde_json::json;
 
 use super::*;
 use crate::schema::parse_type;
@@ -141,4 +145,104 @@ async fn csv_that_does_not_fit_says_where() {
     assert!(wrong.contains("a.csv") && wrong.contains("'two'") && wrong.contains("line 2"), "{wrong}");
     let short = refusal("number;code\n1;2\n3\n", number()).await;
     assert!(short.contains("line"), "{short}");
+}
+
+#[tokio::test]
+async fn what_is_read_is_bounded_whatever_was_listed() {
+    let (memory, path) = (InMemory::new(), object_store::path::Path::from("a.parquet"));
+    memory.put(&path, PutPayload::from_static(b"grown")).await.unwrap();
+    let store: Arc<dyn ObjectStore> = Arc::new(memory);
+    assert_eq!(read(&store, &path, 4).await.unwrap(), None);
+    assert_eq!(read(&store, &path, 5).await.unwrap().unwrap(), "grown");
+    for number in 0..=MOST_FILES {
+        let path = object_store::path::Path::from(format!("many/{number}.parquet"));
+        store.put(&path, PutPayload::default()).await.unwrap();
+    }
+    let location = Url::parse("memory:///many").unwrap();
+    let many = ReferenceSource {
+        form: ReferenceForm::Parquet,
+        location,
+        store,
+        max_bytes: ROOMY,
+        patience: PATIENCE,
+    };
+    assert!(matches!(many.stamp().await, Err(ReferenceError::TooMany(_))));
+    assert!(matches!(many.read().await, Err(ReferenceError::TooMany(_))));
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_not_waited_for() {
+    let hangs = ThrottleConfig { wait_get_per_call: Duration::from_secs(3600), ..ThrottleConfig::default() };
+    let store = Arc::new(ThrottledStore::new(InMemory::new(), hangs));
+    let (location, patience) = (Url::parse("memory:///a.csv").unwrap(), Duration::from_millis(50));
+    let hanging = ReferenceSource { form: csv(None), location, store, max_bytes: ROOMY, patience };
+    assert!(matches!(hanging.stamp().await, Err(ReferenceError::TooSlow { .. })));
+    assert!(matches!(hanging.read().await, Err(ReferenceError::TooSlow { .. })));
+}
+
+/// ZeroMQ's base 85, in which Delta writes deletion vectors.
+fn base85(bytes: &[u8]) -> String {
+    let digits = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+    let groups = bytes.chunks(4).map(|four| u32::from_be_bytes(four.try_into().unwrap()));
+    let digit = |group: u32, power: u32| char::from(digits[(group / 85_u32.pow(power) % 85) as usize]);
+    groups.flat_map(|group| (0..5).rev().map(move |power| digit(group, power))).collect()
+}
+
+#[tokio::test]
+async fn delta_tables_are_read_with_deletion_vectors_and_column_mapping() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("part.parquet");
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("col-1", Arc::new(StringArray::from(vec!["DE", "FR", "IT", "ES", "AT"]))),
+        ("col-2", Arc::new(Int64Array::from(vec![1, 2, 3, 4, 5]))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut writer = ArrowWriter::try_new(fs::File::create(&file).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+
+    // A 64-bit Roaring bitmap of one 32-bit bitmap of one array: the rows 1 and 3.
+    let mut vector: Vec<u8> = 1_681_511_377_u32.to_le_bytes().to_vec();
+    vector.extend(1_u64.to_le_bytes());
+    vector.extend([0, 12_346, 1].into_iter().flat_map(u32::to_le_bytes));
+    vector.extend([0, 1].into_iter().flat_map(u16::to_le_bytes));
+    vector.extend(16_u32.to_le_bytes());
+    vector.extend([1, 3].into_iter().flat_map(u16::to_le_bytes));
+    let column = |id: u32, name: &str, of: &str| {
+        let mapping = json!({
+            "delta.columnMapping.id": id, "delta.columnMapping.physicalName": format!("col-{id}"),
+        });
+        json!({"name": name, "type": of, "nullable": true, "metadata": mapping})
+    };
+    let schema =
+        json!({"type": "struct", "fields": [column(1, "code", "string"), column(2, "number", "long")]});
+    let features = ["columnMapping", "deletionVectors"];
+    let actions = [
+        json!({"protocol": {
+            "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": features, "writerFeatures": features,
+        }}),
+        json!({"metaData": {
+            "id": "table", "format": {"provider": "parquet", "options": {}}, "schemaString": schema.to_string(),
+            "partitionColumns": [], "configuration": {
+                "delta.columnMapping.mode": "name", "delta.columnMapping.maxColumnId": "2",
+                "delta.enableDeletionVectors": "true",
+            },
+        }}),
+        json!({"add": {
+            "path": "part.parquet", "partitionValues": {}, "size": fs::metadata(&file).unwrap().len(),
+            "modificationTime": 0, "dataChange": true, "deletionVector": {
+                "storageType": "i", "pathOrInlineDv": base85(&vector), "sizeInBytes": vector.len(),
+                "cardinality": 2,
+            },
+        }}),
+    ];
+    let lines: String = actions.iter().map(|action| format!("{action}\n")).collect();
+    fs::create_dir(folder.path().join("_delta_log")).unwrap();
+    fs::write(folder.path().join("_delta_log/00000000000000000000.json"), lines).unwrap();
+
+    let source = source(ReferenceForm::Delta { version: None }, folder.path(), ROOMY);
+    let (_, table) = source.read().await.unwrap();
+    assert_eq!(table.version, "delta:table@0");
+    assert_eq!(numbers(&table), [1, 3, 5]);
+    assert_eq!(table.batches[0].column_by_name("code").unwrap().as_string::<i32>().value(1), "IT");
 }

@@ -275,6 +275,59 @@ fn requests_are_bounded_in_time_and_size() {
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
 
+/// `host` above all: the server of the named host may serve others.
+#[test]
+fn headers_of_a_response_are_not_sent_as_they_come() {
+    let server = Server::start(0);
+    let url = |path: &str| format!("http://localhost:{}|{path}", server.port);
+    let found = seen(run(http(&[server.port]), &[&["echo", &url("/names-another"), &url("/host")]]));
+    assert_eq!(found, ["ErrorCode::HttpRequestDenied, ErrorCode::HttpRequestDenied"]);
+    assert_eq!(server.asked(), 1);
+}
+
+/// A name with a dot at its end is not this machine's own, wherever it leads.
+#[test]
+fn names_are_looked_up_where_addresses_are_judged() {
+    let server = Server::start(0);
+    let host = HttpHost { host: "localhost.".to_owned(), port: Some(server.port) };
+    let url = format!("http://localhost.:{}|/host", server.port);
+    let grants = Grants::default().http(vec![host]).unwrap();
+    // Where nobody knows the name, it may take a while until that is clear.
+    let limits = Limits { wait: Duration::from_secs(60), ..limits() };
+    let found = seen(run_within(grants, limits, &[&["http", &url]]));
+    assert!(
+        found[0] == "ErrorCode::DestinationIpProhibited" || found[0].starts_with("ErrorCode::DnsError"),
+        "{found:?}"
+    );
+    assert_eq!(server.asked(), 0);
+}
+
+/// With grants or without: requests can be made in any case.
+#[test]
+fn what_is_held_for_an_instance_is_bounded() {
+    let limits = Limits { cpu: Duration::from_secs(5), ..limits() };
+    let tries: [&[&str]; 6] = [
+        &["hoard-requests", "path", "8192"],
+        &["hoard-requests", "authority", "8000"],
+        &["hoard-requests", "path", "8193"],
+        &["hoard-requests", "authority", "8193"],
+        &["hoard-requests", "method", "65"],
+        &["hoard-requests", "scheme", "65"],
+    ];
+    let found = seen(run_within(Grants::default(), limits, &tries));
+    assert_eq!(found, ["2048 true", "2097 true", "0 false", "0 false", "0 false", "0 false"]);
+}
+
+#[test]
+fn a_body_is_sent_as_a_whole_or_not_at_all() {
+    let server = Server::start(0);
+    let url = format!("http://localhost:{}|/length", server.port);
+    let grants = || http(&[server.port]);
+    assert_eq!(seen(run(grants(), &[&["post-at-once", &url, "4096"]])), ["200 8 got 4096"]);
+    let reason = failure(run(grants(), &[&["post-at-once", &url, "4097"]]));
+    assert!(reason.contains("it writes 4097 bytes at once, and 4096 may be"), "{reason}");
+}
+
 /// The linker is the plugin's, the grants are the step's.
 #[test]
 fn steps_of_one_plugin_have_grants_of_their_own() {

@@ -1,11 +1,13 @@
 //! What a plugin can do with its reference table, and what becomes of the table.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, NullArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use serde_json::json;
-use sluicebox::plugin::{Plugin, PluginError, Rows, Step, StepError};
+use sluicebox::plugin::{Grants, Limits, Plugin, PluginError, Rows, Step, StepError, StepSettings};
 use sluicebox::reference_table::ReferenceTable;
 
 use super::fixture::*;
@@ -64,12 +66,57 @@ fn a_table_that_cannot_be_loaded_stops_the_step_and_says_why() {
     }
 }
 
-/// Loading a chunk has more time than a call has otherwise, and not for ever.
+/// Loading has more time than a call has otherwise, and not for ever: all calls together.
 #[test]
 fn a_load_without_end_is_interrupted() {
-    let mut step = open("load-spins", Some(table(3))).unwrap();
-    let refused = step.prepare().unwrap_err().to_string();
-    assert!(refused.contains("more than 10000 ms of CPU time"), "{refused}");
+    // 40 calls of a second each.
+    for (behaviour, rows, most) in [("load-spins", 3, 10_000), ("load-lags", 40 * 8192, 13_276)] {
+        let mut step = open(behaviour, Some(table(rows))).unwrap();
+        let refused = step.prepare().unwrap_err().to_string();
+        let says = format!("more than {most} ms of CPU time to take it; raise the step's `limits.time`");
+        assert!(refused.contains(&says), "{behaviour}: {refused}");
+    }
+}
+
+/// Many short waits are a long one.
+#[test]
+fn a_load_that_waits_has_one_patience() {
+    let settings = |wait| {
+        let limits = Limits { wait: Duration::from_millis(wait), ..limits() };
+        let grants = Grants::default().clock().into();
+        StepSettings { limits, grants, ..settings(json!({"behaviour": "load-naps"})) }
+    };
+    let open = |wait| {
+        Step::open_with_reference(plugin(), settings(wait), &schema(), Some(table(20 * 8192))).unwrap()
+    };
+    let refused = open(300).prepare().unwrap_err().to_string();
+    assert!(refused.contains("waited for more than 300 ms while it got its table"), "{refused}");
+    open(60_000).prepare().unwrap();
+}
+
+#[test]
+fn a_table_of_several_calls_is_loaded_as_a_whole() {
+    let mut step = open("well", Some(table(20_000))).unwrap();
+    assert_eq!(table_rows(step.run(rows(1), None).unwrap().rows), [20_000]);
+    let one = RecordBatch::clone(&table(3).batches[0]);
+    let table = ReferenceTable { version: "v2".to_owned(), schema: one.schema(), batches: vec![one; 3] };
+    let mut step = open("well", Some(Arc::new(table))).unwrap();
+    assert_eq!(table_rows(step.run(rows(1), None).unwrap().rows), [9]);
+}
+
+#[test]
+fn a_load_that_is_given_up_ends() {
+    let mut step = open("load-lags", Some(table(8192 * 1000))).unwrap();
+    let given_up = AtomicBool::new(false);
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        let loading = scope.spawn(|| step.prepare_unless(&given_up));
+        std::thread::sleep(Duration::from_millis(100));
+        given_up.store(true, Ordering::Relaxed);
+        let refused = loading.join().unwrap().unwrap_err().to_string();
+        assert!(refused.contains("nobody waits for it any more"), "{refused}");
+    });
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
 }
 
 #[test]

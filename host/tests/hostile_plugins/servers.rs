@@ -65,6 +65,9 @@ fn answer(mut connection: TcpStream, elsewhere: u16) -> Option<()> {
         "/elsewhere" => format!(
             "HTTP/1.1 302 Found\r\nconnection: close\r\ncontent-length: 0\r\nlocation: http://127.0.0.1:{elsewhere}/\r\n\r\n"
         ),
+        "/names-another" => {
+            "HTTP/1.1 200 OK\r\nhost: other.example.com\r\ncontent-length: 0\r\n\r\n".to_owned()
+        }
         "/claims" => "HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n".to_owned(),
         "/slow" => {
             thread::sleep(Duration::from_secs(30));

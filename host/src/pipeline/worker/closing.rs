@@ -98,6 +98,11 @@ impl Worker {
         let tree = switch.as_ref().map(|switch| switch.tree.clone());
         let lanes = match self.crew.cut(self.epoch.number, switch).await {
             Ok(lanes) => lanes,
+            // It was tried for some of the tasks only: it may still fail in another one.
+            Err(error) if error.is_refused_table() => {
+                fresh.into_iter().for_each(|fresh| self.refuse_table(&fresh, &error));
+                return self.restart().await.map(|()| None);
+            }
             Err(error) => {
                 fresh.into_iter().for_each(|fresh| self.references.put_back(fresh));
                 return self.suspect(error).await.map(|()| None);

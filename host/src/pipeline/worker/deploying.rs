@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::{error, info};
 
-use super::references::References;
 use super::{Worker, WorkerError};
 use crate::pipeline::deployment::{Comeback, Deployment, put_in_force};
 use crate::pipeline::topics::{TopicLooks, TopicWatch};
@@ -113,7 +112,7 @@ impl Worker {
         self.writer.topics = topics;
         self.writer.configuration = configuration.digest;
         self.writer.tables = tables;
-        self.references = References::new(&references, &blueprint.tree, &self.metrics);
+        self.references.replace(&references, &blueprint.tree, &self.metrics);
         self.blueprint = blueprint;
         self.open_sinks = open_sinks;
         self.appliers = None;

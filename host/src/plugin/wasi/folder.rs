@@ -1,9 +1,10 @@
 //! A folder that was granted, to be read. The kernel holds paths inside it (`openat2` with `RESOLVE_BENEATH`): neither
 //! `..` nor an absolute path nor a symbolic link leads out, however the folder changes meanwhile.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -18,7 +19,7 @@ impl Folder {
     pub fn open(guest: String, folder: &Path) -> Result<Self, String> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(folder, flags, Mode::empty()).map_err(|error| error.to_string())?;
-        let root = File { descriptor: root, _open: Arc::default() };
+        let root = File { descriptor: root, _place: None };
         let node = Node { file: Arc::new(root), is_folder: true };
         match node.stat_at(".", true) {
             Ok(_) => Ok(Self { guest, node }),
@@ -38,35 +39,78 @@ pub(super) struct Node {
 #[derive(Debug)]
 struct File {
     descriptor: OwnedFd,
-    /// Counts as long as it lives.
-    _open: Arc<()>,
+    /// None for the folder itself.
+    _place: Option<Place>,
 }
 
-/// The files that one instance has open.
-#[derive(Debug, Default)]
-pub(super) struct OpenFiles(Arc<()>);
+/// The files that one instance has open, among those of all.
+#[derive(Debug)]
+pub(super) struct OpenFiles {
+    own: Arc<()>,
+    all: &'static AtomicUsize,
+}
 
-/// The process has few: a thousand, where nobody gave it more.
+/// Of all instances.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Files that one instance may have open.
 const MOST_OPEN: usize = 32;
+/// Files that all may have open. The process has a thousand, where nobody gave it more, and needs some itself.
+const MOST_OPEN_OF_ALL: usize = 512;
 
-impl Node {
-    /// What `path` names, seen from here. Devices, pipes and sockets are not permitted.
-    pub fn open(&self, path: &str, follow: bool, among: &OpenFiles) -> Result<Self, Errno> {
-        if Arc::strong_count(&among.0) > MOST_OPEN {
+impl Default for OpenFiles {
+    fn default() -> Self {
+        Self { own: Arc::default(), all: &OPEN }
+    }
+}
+
+impl OpenFiles {
+    fn place(&self) -> Result<Place, Errno> {
+        // Given back when it is dropped, here as well.
+        let place = Place { _own: self.own.clone(), all: self.all };
+        let of_all = self.all.fetch_add(1, Ordering::Relaxed);
+        // Besides the instance's own count and this place.
+        let of_instance = Arc::strong_count(&self.own) - 2;
+        if of_all >= MOST_OPEN_OF_ALL || of_instance >= MOST_OPEN {
             return Err(Errno::MFILE);
         }
-        // Without blocking: a pipe would wait for somebody to write to it.
-        let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        if !follow {
-            flags |= OFlags::NOFOLLOW;
-        }
-        let descriptor = self.beneath(path, flags)?;
-        let is_folder = match file_type(&rustix::fs::fstat(&descriptor)?) {
+        Ok(place)
+    }
+}
+
+/// Counts as long as it lives.
+#[derive(Debug)]
+struct Place {
+    _own: Arc<()>,
+    all: &'static AtomicUsize,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.all.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How often a path is looked up that something happens to meanwhile.
+const MOST_TRIES: usize = 16;
+
+impl Node {
+    /// What `path` names, seen from here. Devices, pipes and sockets are not permitted, nor opened: opening one may do
+    /// something already.
+    pub fn open(&self, path: &str, follow: bool, among: &OpenFiles) -> Result<Self, Errno> {
+        let place = among.place()?;
+        let found = self.find(path, follow)?;
+        let is_folder = match file_type(&rustix::fs::fstat(&found)?) {
             FileType::Directory => true,
             FileType::RegularFile => false,
+            FileType::Symlink => return Err(Errno::LOOP),
             _ => return Err(Errno::PERM),
         };
-        Ok(Self { file: Arc::new(File { descriptor, _open: among.0.clone() }), is_folder })
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        // The very file that was looked at, whatever the path names by now.
+        let found = format!("/proc/self/fd/{}", found.as_raw_fd());
+        let descriptor = rustix::io::retry_on_intr(|| rustix::fs::open(&found, flags, Mode::empty()))?;
+        Ok(Self { file: Arc::new(File { descriptor, _place: Some(place) }), is_folder })
     }
 
     pub fn descriptor(&self) -> &OwnedFd {
@@ -78,33 +122,36 @@ impl Node {
     }
 
     pub fn stat_at(&self, path: &str, follow: bool) -> Result<Stat, Errno> {
-        let flags = if follow { OFlags::PATH } else { OFlags::PATH | OFlags::NOFOLLOW };
-        rustix::fs::fstat(self.beneath(path, flags)?)
+        rustix::fs::fstat(self.find(path, follow)?)
     }
 
     /// Where a symbolic link points to.
     pub fn link_at(&self, path: &str) -> Result<String, Errno> {
-        let link = self.beneath(path, OFlags::PATH | OFlags::NOFOLLOW)?;
+        let link = self.find(path, false)?;
         let target = rustix::fs::readlinkat(link, "", Vec::new())?;
         target.into_string().map_err(|_| Errno::ILSEQ)
     }
 
-    fn beneath(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    /// A descriptor that stands for a place, and opens nothing.
+    fn find(&self, path: &str, follow: bool) -> Result<OwnedFd, Errno> {
+        let mut flags = OFlags::PATH | OFlags::CLOEXEC;
+        if !follow {
+            flags |= OFlags::NOFOLLOW;
+        }
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        loop {
-            match rustix::fs::openat2(
-                self.descriptor(),
-                path,
-                flags | OFlags::CLOEXEC,
-                Mode::empty(),
-                resolve,
-            ) {
-                // Something was renamed at that moment: whether `..` still leads inside was not clear.
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                opened => return opened,
-            }
+        tried(|| rustix::fs::openat2(self.descriptor(), path, flags, Mode::empty(), resolve))
+    }
+}
+
+/// Again where something was renamed at that moment, so that it was not clear whether `..` still led inside.
+fn tried<T>(mut find: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    for _ in 1..MOST_TRIES {
+        match find() {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            found => return found,
         }
     }
+    find()
 }
 
 pub(super) fn file_type(stat: &Stat) -> FileType {
@@ -132,6 +179,7 @@ mod tests {
         symlink("../file", inside.join("deep/within")).unwrap();
         rustix::fs::mknodat(rustix::fs::CWD, inside.join("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
             .unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(inside.join("socket")).unwrap();
         let folder = Folder::open("/".to_owned(), &inside).unwrap().node;
         let open = OpenFiles::default();
 
@@ -159,7 +207,10 @@ mod tests {
         assert_eq!(deep.open("../file", true, &open).unwrap_err(), Errno::XDEV);
         assert_eq!(folder.open("relative", false, &open).unwrap_err(), Errno::LOOP);
         assert_eq!(folder.link_at("relative").unwrap(), "../secret");
-        assert_eq!(folder.open("pipe", true, &open).unwrap_err(), Errno::PERM);
+        for device in ["pipe", "socket"] {
+            // To open a socket fails by itself, with another error.
+            assert_eq!(folder.open(device, true, &open).unwrap_err(), Errno::PERM, "{device}");
+        }
         assert_eq!(folder.open("none", true, &open).unwrap_err(), Errno::NOENT);
         assert_eq!(folder.open("", true, &open).unwrap_err(), Errno::NOENT);
         assert_eq!(folder.open("a\0b", true, &open).unwrap_err(), Errno::INVAL);
@@ -167,12 +218,34 @@ mod tests {
 
     #[test]
     fn open_files_are_bounded() {
+        static ALL: AtomicUsize = AtomicUsize::new(MOST_OPEN_OF_ALL - 2);
         let place = tempfile::tempdir().unwrap();
         let (folder, open) = (Folder::open("/".to_owned(), place.path()).unwrap().node, OpenFiles::default());
         let mut held: Vec<Node> = (0..MOST_OPEN).map(|_| folder.open(".", true, &open).unwrap()).collect();
         assert_eq!(folder.open(".", true, &open).unwrap_err(), Errno::MFILE);
         held.pop();
         assert!(folder.open(".", true, &open).is_ok());
+
+        let instance = || OpenFiles { all: &ALL, ..OpenFiles::default() };
+        let (one, other) = (instance(), instance());
+        let held = (folder.open(".", true, &one).unwrap(), folder.open(".", true, &other).unwrap());
+        for _ in 0..2 {
+            assert_eq!(folder.open(".", true, &one).unwrap_err(), Errno::MFILE);
+        }
+        drop(held);
+        assert_eq!(folder.open("none", true, &one).unwrap_err(), Errno::NOENT);
+        assert_eq!(ALL.load(Ordering::Relaxed), MOST_OPEN_OF_ALL - 2);
+    }
+
+    #[test]
+    fn a_folder_that_keeps_changing_is_given_up() {
+        let mut tries = 0;
+        let found: Result<(), Errno> = tried(|| {
+            tries += 1;
+            Err(Errno::AGAIN)
+        });
+        assert_eq!((found, tries), (Err(Errno::AGAIN), MOST_TRIES));
+        assert_eq!(tried(|| Err::<(), _>(Errno::NOENT)), Err(Errno::NOENT));
     }
 
     #[test]

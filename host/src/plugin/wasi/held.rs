@@ -24,6 +24,23 @@ pub(super) struct Reservation {
 }
 
 impl Reservation {
+    /// Another one of the same instance, of nothing yet.
+    pub fn another(&self) -> Self {
+        Self { all: self.all.clone(), bytes: 0 }
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// False, and nothing changes, if there is no room for so many.
+    pub fn resize(&mut self, bytes: usize) -> bool {
+        let Some(less) = self.bytes.checked_sub(bytes) else { return self.grow(bytes - self.bytes) };
+        self.all.fetch_sub(less, Ordering::Relaxed);
+        self.bytes = bytes;
+        true
+    }
+
     /// False if there is no room for so many more.
     pub fn grow(&mut self, by: usize) -> bool {
         let fits = self.all.fetch_add(by, Ordering::Relaxed).saturating_add(by) <= MOST_HELD;
@@ -53,5 +70,8 @@ mod tests {
         assert!(!other.grow(1));
         drop(one);
         assert!(other.grow(MOST_HELD - 10) && !other.grow(1));
+        let mut third = other.another();
+        assert!(other.resize(MOST_HELD - 1) && third.grow(1) && !third.resize(2));
+        assert_eq!((other.bytes(), third.bytes()), (MOST_HELD - 1, 1));
     }
 }

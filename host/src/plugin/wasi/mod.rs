@@ -4,6 +4,7 @@
 //! step was granted, and nothing else, has something behind it.
 
 mod clocks;
+mod file_types;
 mod files;
 mod folder;
 mod handles;

@@ -2,7 +2,7 @@
 //! bodies of requests and responses.
 
 use wasmtime::component::{ComponentType, LinkerInstance, Lower, Resource, WasmList};
-use wasmtime::{Result, StoreContextMut};
+use wasmtime::{Result, StoreContextMut, bail};
 
 use super::super::bindings::log::Level;
 use super::super::guest::Guest;
@@ -24,7 +24,7 @@ const ERROR: u32 = 4;
 /// What a plugin may write at once.
 const CHUNK: u64 = 4096;
 /// What it is given at once, at most.
-const MOST_READ: u64 = 64 << 10;
+pub(super) const MOST_READ: u64 = 64 << 10;
 
 #[derive(Debug, ComponentType, Lower)]
 #[component(variant)]
@@ -102,7 +102,8 @@ fn output(streams: &mut LinkerInstance<'_, Guest>) -> Result<()> {
             &name,
             |mut context: Context<'_>, (stream, bytes): (Stream, WasmList<u8>)| -> Answer<()> {
                 let bytes = bytes.as_le_slice(&context);
-                let bytes = bytes[..bytes.len().min(CHUNK as usize)].to_vec();
+                let length = written_at_once(&stream, bytes.len() as u64)?;
+                let bytes = bytes[..length].to_vec();
                 context.data_mut().write_to(&stream, &bytes)?;
                 Ok((Ok(()),))
             },
@@ -117,11 +118,10 @@ fn output(streams: &mut LinkerInstance<'_, Guest>) -> Result<()> {
         streams.func_wrap(
             &name,
             |mut context: Context<'_>, (stream, length): (Stream, u64)| -> Answer<()> {
-                let zeroes = [0; CHUNK as usize];
-                let guest = context.data_mut();
+                let length = written_at_once(&stream, length)?;
                 // Nobody wants zeroes in a log.
-                if !matches!(stream.rep(), STDOUT | STDERR) {
-                    guest.write_to(&stream, &zeroes[..length.min(CHUNK) as usize])?;
+                if !is_log(&stream) {
+                    context.data_mut().write_to(&stream, &[0; CHUNK as usize][..length])?;
                 }
                 Ok((Ok(()),))
             },
@@ -139,6 +139,18 @@ fn output(streams: &mut LinkerInstance<'_, Guest>) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+fn is_log(stream: &Stream) -> bool {
+    matches!(stream.rep(), STDOUT | STDERR)
+}
+
+/// A log loses the rest. A body must not: more than may be written at once breaks the plugin, as WASI has it.
+fn written_at_once(stream: &Stream, length: u64) -> Result<usize> {
+    if length > CHUNK && !is_log(stream) {
+        bail!("it writes {length} bytes at once, and {CHUNK} may be");
+    }
+    Ok(length.min(CHUNK) as usize)
 }
 
 impl Guest {

@@ -76,7 +76,13 @@ fn attempt(words: &[String]) -> String {
         ["change", path] => files::change(path),
         ["hoard", path] => files::hoard(path),
         ["http", url, rest @ ..] => http::get(url, rest),
-        ["post", url, length] => http::post(url, length.parse().unwrap_or_default()),
+        ["post", url, length] => http::post(url, length.parse().unwrap_or_default(), 4096),
+        ["post-at-once", url, length] => {
+            let length = length.parse().unwrap_or_default();
+            http::post(url, length, length)
+        }
+        ["echo", from, to] => http::echo(from, to),
+        ["hoard-requests", what, length] => http::hoard(what, length.parse().unwrap_or_default()),
         ["header", name] => http::header(name),
         ["never-sends", url] => http::never_sends(url),
         other => format!("cannot try {other:?}"),

@@ -1,6 +1,7 @@
 //! A transform that misbehaves with its reference table as its configuration says: `{"behaviour": "…"}`.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use exports::sluicebox::plugin::describe::{Description, Guest as Describe};
 use exports::sluicebox::plugin::reference::Guest as Reference;
@@ -8,14 +9,41 @@ use exports::sluicebox::plugin::transform::{Guest as Transform, Outcome, Plan};
 use sluicebox::plugin::types::{
     Batch, Column, ColumnChanges, Error, Field, Kind, TransformOutput as Output, Values,
 };
+use wasi::clocks::monotonic_clock::subscribe_duration;
 
-wit_bindgen::generate!({ world: "reference-transform-plugin", path: "../../../wit" });
+wit_bindgen::generate!({
+    inline: "
+        package hostile:reference;
+
+        world probe {
+            include sluicebox:plugin/reference-transform-plugin@0.3.0;
+            import wasi:clocks/monotonic-clock@0.2.3;
+            import wasi:io/poll@0.2.3;
+        }
+
+        package wasi:io@0.2.3 {
+            interface poll {
+                resource pollable { block: func(); }
+            }
+        }
+
+        package wasi:clocks@0.2.3 {
+            interface monotonic-clock {
+                use wasi:io/poll@0.2.3.{pollable};
+                subscribe-duration: func(when: u64) -> pollable;
+            }
+        }
+    ",
+    path: "../../../wit",
+    generate_all,
+});
 
 struct Hostile;
 export!(Hostile);
 
 static BEHAVIOUR: OnceLock<String> = OnceLock::new();
-static LOADED: OnceLock<i64> = OnceLock::new();
+/// Rows that it got; -1 before the first call.
+static LOADED: AtomicI64 = AtomicI64::new(-1);
 
 impl Describe for Hostile {
     fn describe() -> Description {
@@ -35,9 +63,16 @@ fn behaviour() -> &'static str {
 }
 
 fn spin() -> ! {
-    let mut turns = 0_u64;
     loop {
-        turns = std::hint::black_box(turns.wrapping_add(1));
+        lag();
+    }
+}
+
+/// About a second of CPU time.
+fn lag() {
+    let mut turns = 0_u64;
+    while turns < 500_000_000 {
+        turns = std::hint::black_box(turns + 1);
     }
 }
 
@@ -63,12 +98,13 @@ impl Reference for Hostile {
         match behaviour() {
             "load-traps" => unreachable!(),
             "load-spins" => spin(),
+            "load-lags" => lag(),
+            "load-naps" => subscribe_duration(50_000_000).block(),
             "load-grows" => drop(std::hint::black_box(vec![1_u8; 1 << 30])),
             "load-refuses" => return Err(Error::Data("two rows\nof one key".into())),
             _ => {}
         }
-        // One call is enough for the tables of the tests.
-        LOADED.get_or_init(|| rows.rows.into());
+        LOADED.store(LOADED.load(Ordering::Relaxed).max(0) + i64::from(rows.rows), Ordering::Relaxed);
         Ok(())
     }
 }
@@ -84,7 +120,7 @@ impl Transform for Hostile {
     fn apply(batch: Batch) -> Result<Outcome, Error> {
         let Values::Int64(ids) = &batch.columns[0].values else { return Err(Error::Data("no ids".into())) };
         assert!(!ids.contains(&666));
-        let rows = vec![*LOADED.get().unwrap_or(&-1); ids.len()];
+        let rows = vec![LOADED.load(Ordering::Relaxed); ids.len()];
         let column = Column { length: batch.rows, validity: None, values: Values::Int64(rows) };
         let batch = Some(Batch { rows: batch.rows, columns: vec![column] });
         Ok(Outcome { keep: None, rejected: None, batch })

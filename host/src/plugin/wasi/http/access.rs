@@ -1,7 +1,7 @@
 //! Which hosts requests go to.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::Url;
 
@@ -41,7 +41,11 @@ pub(super) fn may_stand_for(name: &str, address: IpAddr) -> bool {
         IpAddr::V4(v4) => {
             let is_local = v4.is_loopback() && is_this_machine(name);
             is_local
-                || !(v4.is_loopback() || v4.octets()[0] == 0 || v4.is_link_local() || v4.octets()[0] >= 224)
+                || !(v4.is_loopback()
+                    || v4.octets()[0] == 0
+                    || v4.is_link_local()
+                    || v4.octets()[0] >= 224
+                    || METADATA_V4.contains(&v4))
         }
         IpAddr::V6(v6) => {
             let is_local = v6.is_loopback() && is_this_machine(name);
@@ -50,13 +54,30 @@ pub(super) fn may_stand_for(name: &str, address: IpAddr) -> bool {
                     || v6.is_unspecified()
                     || v6.is_multicast()
                     || v6.is_unicast_link_local()
-                    || v6 == METADATA)
+                    || v6.segments()[..2] == AWS_METADATA_V6
+                    || v6 == GOOGLE_METADATA_V6
+                    || embedded(v6).is_some_and(|v4| !may_stand_for(name, v4.into())))
         }
     }
 }
 
-/// Where a large cloud has its metadata, in a network that is private otherwise.
-const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
+/// Where large clouds have their metadata, but for link-local addresses: Alibaba's, and the agent of Azure's machines.
+const METADATA_V4: [Ipv4Addr; 2] = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
+/// The first of the segments.
+const AWS_METADATA_V6: [u16; 2] = [0xfd00, 0x0ec2];
+const GOOGLE_METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254);
+
+/// The address that packets get to where a gateway translates: NAT64 (RFC 6052 and 8215), 6to4, and IPv4-compatible ones.
+fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let segments = v6.segments();
+    let of = |high: u16, low: u16| Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low));
+    match segments {
+        [0x0064, 0xff9b, 0 | 1, .., high, low] => Some(of(high, low)),
+        [0x2002, high, low, ..] => Some(of(high, low)),
+        [0, 0, 0, 0, 0, 0, high, low] => Some(of(high, low)),
+        _ => None,
+    }
+}
 
 fn is_this_machine(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
@@ -107,7 +128,20 @@ mod tests {
     #[test]
     fn names_do_not_lead_to_this_machine_or_to_metadata() {
         let may = |name, address: &str| may_stand_for(name, address.parse().unwrap());
-        for address in ["93.184.216.34", "10.0.0.1", "192.168.1.1", "2606:2800::1", "fd00::1"] {
+        for address in [
+            "93.184.216.34",
+            "10.0.0.1",
+            "192.168.1.1",
+            "100.100.100.201",
+            "168.63.129.17",
+            "2606:2800::1",
+            "fd00::1",
+            "fd00:ec3::254",
+            "fd20:ce::253",
+            "64:ff9b::93.184.216.34",
+            "64:ff9b::10.0.0.1",
+            "2002:a00:1::1",
+        ] {
             assert!(may("api.example.com", address), "{address}");
         }
         for address in [
@@ -125,6 +159,17 @@ mod tests {
             "fe80::1",
             "ff02::1",
             "fd00:ec2::254",
+            "fd00:ec2::253",
+            "fd00:ec2:1::23",
+            "fd20:ce::254",
+            "100.100.100.200",
+            "168.63.129.16",
+            "64:ff9b::169.254.169.254",
+            "64:ff9b::127.0.0.1",
+            "64:ff9b::100.100.100.200",
+            "64:ff9b:1::169.254.169.254",
+            "2002:a9fe:a9fe::1",
+            "::169.254.169.254",
         ] {
             assert!(!may("api.example.com", address), "{address}");
         }

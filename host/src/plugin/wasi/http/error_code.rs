@@ -87,6 +87,13 @@ pub(super) enum ErrorCode {
     InternalError(Option<String>),
 }
 
+impl ErrorCode {
+    /// Nobody answers for the name.
+    pub fn unresolved() -> Self {
+        Self::DnsError(DnsErrorPayload { rcode: None, info_code: None })
+    }
+}
+
 #[derive(Debug, Clone, ComponentType, Lower)]
 #[component(record)]
 pub(super) struct DnsErrorPayload {

@@ -13,9 +13,9 @@ use super::{Answer, MOST_AT_ONCE};
 pub(super) struct Response {
     pub status: u16,
     pub headers: Vec<(String, Vec<u8>)>,
+    pub headers_held: Reservation,
     pub body: Vec<u8>,
-    /// Of the body.
-    pub held: Reservation,
+    pub body_held: Reservation,
 }
 
 /// The place where the response will be. Whoever waits for it gives up at the deadline.
@@ -83,6 +83,7 @@ pub(super) struct Launch {
     pub client: Client,
     pub request: reqwest::Request,
     pub exchange: Arc<Exchange>,
+    /// For the response.
     pub held: Reservation,
     pub token: Token,
 }

@@ -29,7 +29,7 @@ enum HeaderError {
 }
 
 /// Headers that belong to the connection. `host` above all: a server of many hosts would answer for another one.
-const FORBIDDEN: [&str; 11] = [
+pub(super) const FORBIDDEN: [&str; 11] = [
     "connection",
     "host",
     "http2-settings",
@@ -45,19 +45,25 @@ const FORBIDDEN: [&str; 11] = [
 
 impl Wasi {
     pub(super) fn add_fields(&mut self, entries: Vec<(String, Vec<u8>)>, is_fixed: bool) -> Result<Handle> {
-        let mut fields = Fields { entries: Vec::new(), is_fixed, held: self.held.reserve() };
-        fields.hold(&entries)?;
+        let mut fields = Fields::empty(is_fixed, self.held.reserve());
+        fields.hold(size(&entries))?;
         fields.entries = entries;
         self.handles.add(fields)
     }
 }
 
+/// Bytes that headers take, what is around them included.
+pub(super) fn size<'a>(entries: impl IntoIterator<Item = &'a (String, Vec<u8>)>) -> usize {
+    entries.into_iter().map(|(name, value)| name.len() + value.len() + 64).sum()
+}
+
 impl Fields {
-    fn hold(&mut self, added: &[(String, Vec<u8>)]) -> Result<()> {
-        let size = |entries: &[(String, Vec<u8>)]| {
-            entries.iter().map(|(name, value)| name.len() + value.len() + 64).sum::<usize>()
-        };
-        if size(&self.entries) + size(added) > MOST_FIELDS || !self.held.grow(size(added)) {
+    pub fn empty(is_fixed: bool, held: Reservation) -> Self {
+        Self { entries: Vec::new(), is_fixed, held }
+    }
+
+    fn hold(&mut self, bytes: usize) -> Result<()> {
+        if bytes > MOST_FIELDS || !self.held.resize(bytes) {
             bail!("its headers are larger than {MOST_FIELDS} bytes, or it holds too many of them");
         }
         Ok(())
@@ -80,10 +86,12 @@ impl Fields {
                 return Ok(Err(HeaderError::Forbidden));
             }
         }
-        if let Some(replaced) = replaced {
-            self.entries.retain(|(name, _)| !name.eq_ignore_ascii_case(replaced));
-        }
-        self.hold(&added)?;
+        let stays = |(name, _): &(String, Vec<u8>)| {
+            !replaced.is_some_and(|replaced| name.eq_ignore_ascii_case(replaced))
+        };
+        let kept = size(self.entries.iter().filter(|entry| stays(entry)));
+        self.hold(kept + size(&added))?;
+        self.entries.retain(stays);
         self.entries.extend(added.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)));
         Ok(Ok(()))
     }
@@ -157,7 +165,7 @@ mod tests {
     #[test]
     fn headers_are_checked() {
         let held = Held::default();
-        let empty = |is_fixed| Fields { entries: Vec::new(), is_fixed, held: held.reserve() };
+        let empty = |is_fixed| Fields::empty(is_fixed, held.reserve());
         let mut fields = empty(false);
         assert_eq!(fields.set(field("Accept", "text/csv"), None).unwrap(), Ok(()));
         assert_eq!(fields.set(field("accept", "*/*"), None).unwrap(), Ok(()));
@@ -173,6 +181,12 @@ mod tests {
             assert_eq!(fields.set(field(name, value), None).unwrap(), Err(error), "{name}");
         }
         assert!(fields.set(field("a", &"x".repeat(MOST_FIELDS)), None).is_err());
+        let before = fields.held.bytes();
+        for _ in 0..100 {
+            fields.set(field("large", &"x".repeat(1000)), Some("Large")).unwrap().unwrap();
+        }
+        fields.set(Vec::new(), Some("LARGE")).unwrap().unwrap();
+        assert_eq!(fields.held.bytes(), before, "what was replaced or deleted is held no more");
         assert_eq!(empty(true).set(field("a", "b"), None).unwrap(), Err(HeaderError::Immutable));
     }
 }

@@ -5,6 +5,7 @@
 //! times have one place each, [`client`].
 
 mod access;
+mod body;
 mod client;
 mod error_code;
 mod exchange;
@@ -25,8 +26,8 @@ use super::super::guest::Guest;
 use super::Wasi;
 
 pub use access::HttpAccess;
+pub(super) use body::BodyWriter;
 pub(super) use exchange::{Exchange, UnderWay};
-pub(super) use request::BodyWriter;
 pub(super) use response::BodyReader;
 
 type Context<'a> = StoreContextMut<'a, Guest>;

@@ -1,6 +1,5 @@
 //! Requests as a plugin makes them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
@@ -11,12 +10,16 @@ use wasmtime::component::{ComponentType, Lift, LinkerInstance, Lower};
 use super::super::super::guest::Guest;
 use super::super::held::Reservation;
 use super::super::resources;
+use super::body::{self, OutgoingBody, SharedBody};
 use super::error_code::ErrorCode;
 use super::exchange::Launch;
-use super::fields::Fields;
-use super::{Answer, Context, Handle, MOST_SENT};
+use super::fields::{FORBIDDEN, Fields};
+use super::{Answer, Context, Handle};
 
+/// Bytes of a path or an authority, and of both together when the request is sent.
 const MOST_URL: usize = 8 << 10;
+/// Bytes of a method or a scheme that WASI does not know.
+const MOST_OTHER: usize = 64;
 
 #[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift, Lower)]
 #[component(variant)]
@@ -60,10 +63,48 @@ pub(super) struct OutgoingRequest {
     authority: Option<String>,
     path: Option<String>,
     headers: Fields,
-    body: Option<Arc<Mutex<Body>>>,
+    body: Option<SharedBody>,
+    /// For the texts that were set.
+    held: Reservation,
+}
+
+/// A part of a request that the plugin sets.
+trait Part {
+    /// Bytes of its text, and how many there may be.
+    fn text(&self) -> (usize, usize);
+}
+
+impl Part for Method {
+    fn text(&self) -> (usize, usize) {
+        (if let Self::Other(name) = self { name.len() } else { 0 }, MOST_OTHER)
+    }
+}
+
+impl Part for Option<Scheme> {
+    fn text(&self) -> (usize, usize) {
+        (if let Some(Scheme::Other(name)) = self { name.len() } else { 0 }, MOST_OTHER)
+    }
+}
+
+impl Part for Option<String> {
+    fn text(&self) -> (usize, usize) {
+        (self.as_ref().map_or(0, String::len), MOST_URL)
+    }
 }
 
 impl OutgoingRequest {
+    /// An error if it is too long, or if the instance has no room for it. Whether it makes sense is looked at when the
+    /// request is sent.
+    fn set<T: Part>(&mut self, part: Setting<T>, value: T) -> Result<(), ()> {
+        let ((before, _), (bytes, most)) = (part(self).text(), value.text());
+        let held = self.held.bytes().saturating_sub(before).saturating_add(bytes);
+        if bytes > most || !self.held.resize(held) {
+            return Err(());
+        }
+        *part(self) = value;
+        Ok(())
+    }
+
     /// Where it goes: the text that the plugin gave, as everybody reads it from here on.
     pub fn url(&self) -> Answer<Url> {
         let scheme = match self.scheme {
@@ -106,6 +147,10 @@ impl OutgoingRequest {
         for (name, value) in &self.headers.entries {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| ErrorCode::HttpProtocolError)?;
             let value = HeaderValue::from_bytes(value).map_err(|_| ErrorCode::HttpProtocolError)?;
+            // Those of responses come here without having been set.
+            if FORBIDDEN.contains(&name.as_str()) {
+                return Err(ErrorCode::HttpRequestDenied);
+            }
             // The length is that of the body, whatever the plugin says.
             if name != CONTENT_LENGTH {
                 request.headers_mut().append(name, value);
@@ -116,101 +161,13 @@ impl OutgoingRequest {
 
     /// Sends it, or leaves that to the body, which may not be finished.
     pub fn hand_over(self, launch: Launch) -> Answer<()> {
-        let Some(body) = self.body else {
-            launch.send(Vec::new());
-            return Ok(());
-        };
-        let mut body = locked(&body);
-        match body.stage {
-            _ if body.overflows => return Err(too_large()),
-            Stage::GivenUp => return Err(given_up()),
-            Stage::Finished => launch.send(std::mem::take(&mut body.bytes)),
-            Stage::Open => body.launch = Some(launch),
-        }
-        Ok(())
-    }
-}
-
-fn too_large() -> ErrorCode {
-    ErrorCode::HttpRequestBodySize(Some(MOST_SENT as u64))
-}
-
-fn given_up() -> ErrorCode {
-    ErrorCode::InternalError(Some("the body of the request was not finished".to_owned()))
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Open,
-    Finished,
-    GivenUp,
-}
-
-/// What is to be sent.
-struct Body {
-    bytes: Vec<u8>,
-    held: Reservation,
-    overflows: bool,
-    stage: Stage,
-    /// Waits for the body to be finished.
-    launch: Option<Launch>,
-}
-
-fn locked(body: &Mutex<Body>) -> MutexGuard<'_, Body> {
-    body.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The end of a body that the plugin holds. Given up before it is finished, the request is not sent.
-struct OutgoingBody {
-    body: Arc<Mutex<Body>>,
-    is_written: bool,
-}
-
-impl OutgoingBody {
-    fn finish(&self) -> Answer<()> {
-        let mut body = locked(&self.body);
-        body.stage = Stage::Finished;
-        let launch = body.launch.take();
-        if body.overflows {
-            if let Some(launch) = launch {
-                launch.exchange.settle(Err(too_large()));
-            }
-            return Err(too_large());
-        }
-        if let Some(launch) = launch {
-            launch.send(std::mem::take(&mut body.bytes));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for OutgoingBody {
-    fn drop(&mut self) {
-        let mut body = locked(&self.body);
-        if body.stage == Stage::Open {
-            body.stage = Stage::GivenUp;
-            if let Some(launch) = body.launch.take() {
-                launch.exchange.settle(Err(given_up()));
+        match self.body {
+            Some(body) => body.hand_over(launch),
+            None => {
+                launch.send(Vec::new());
+                Ok(())
             }
         }
-    }
-}
-
-/// The stream into a body.
-pub struct BodyWriter(Arc<Mutex<Body>>);
-
-impl BodyWriter {
-    pub fn write(&mut self, bytes: &[u8]) {
-        let mut body = locked(&self.0);
-        if body.stage != Stage::Open || body.overflows {
-            return;
-        }
-        if body.bytes.len() + bytes.len() > MOST_SENT || !body.held.grow(bytes.len()) {
-            body.overflows = true;
-            body.bytes = Vec::new();
-            return;
-        }
-        body.bytes.extend_from_slice(bytes);
     }
 }
 
@@ -231,13 +188,14 @@ impl RequestOptions {
 type Setting<T> = fn(&mut OutgoingRequest) -> &mut T;
 
 pub(super) fn link(types: &mut LinkerInstance<'_, Guest>) -> Result<()> {
-    resources(types, &["outgoing-request", "outgoing-body", "request-options"])?;
+    resources(types, &["outgoing-request", "request-options"])?;
     types.func_wrap("[constructor]outgoing-request", |mut context: Context<'_>, (headers,): (Handle,)| {
-        let handles = &mut context.data_mut().wasi.handles;
-        let headers = handles.take::<Fields>(&headers)?;
+        let wasi = &mut context.data_mut().wasi;
+        let headers = wasi.handles.take::<Fields>(&headers)?;
+        let (method, held) = (Method::Get, wasi.held.reserve());
         let (scheme, authority, path, body) = (None, None, None, None);
-        let request = OutgoingRequest { method: Method::Get, scheme, authority, path, headers, body };
-        Ok((handles.add(request)?,))
+        let request = OutgoingRequest { method, scheme, authority, path, headers, body, held };
+        Ok((wasi.handles.add(request)?,))
     })?;
     setting::<Method>(types, "method", |request| &mut request.method)?;
     setting::<Option<Scheme>>(types, "scheme", |request| &mut request.scheme)?;
@@ -248,14 +206,24 @@ pub(super) fn link(types: &mut LinkerInstance<'_, Guest>) -> Result<()> {
         let entries = wasi.handles.get::<OutgoingRequest>(&it)?.headers.entries.clone();
         Ok((wasi.add_fields(entries, true)?,))
     })?;
-    bodies(types)?;
+    types.func_wrap("[method]outgoing-request.body", |mut context: Context<'_>, (it,): (Handle,)| {
+        let wasi = &mut context.data_mut().wasi;
+        let held = wasi.held.reserve();
+        let request = wasi.handles.get::<OutgoingRequest>(&it)?;
+        if request.body.is_some() {
+            return Ok((Err(()),));
+        }
+        let body = request.body.insert(SharedBody::new(held)).clone();
+        Ok((Ok(wasi.handles.add(OutgoingBody::from(body))?),))
+    })?;
+    body::link(types)?;
     options(types)
 }
 
 /// A function that gives a part of a request, and one that sets it.
 fn setting<T>(types: &mut LinkerInstance<'_, Guest>, name: &str, part: Setting<T>) -> Result<()>
 where
-    T: Clone + ComponentType + Lift + Lower + Send + Sync + 'static,
+    T: Part + Clone + ComponentType + Lift + Lower + Send + Sync + 'static,
 {
     types.func_wrap(
         &format!("[method]outgoing-request.{name}"),
@@ -266,44 +234,7 @@ where
     types.func_wrap(
         &format!("[method]outgoing-request.set-{name}"),
         move |mut context: Context<'_>, (it, value): (Handle, T)| {
-            // Whether it makes sense is looked at when the request is sent.
-            *part(context.data_mut().wasi.handles.get::<OutgoingRequest>(&it)?) = value;
-            Ok((Ok::<(), ()>(()),))
-        },
-    )
-}
-
-fn bodies(types: &mut LinkerInstance<'_, Guest>) -> Result<()> {
-    types.func_wrap("[method]outgoing-request.body", |mut context: Context<'_>, (it,): (Handle,)| {
-        let wasi = &mut context.data_mut().wasi;
-        let held = wasi.held.reserve();
-        let request = wasi.handles.get::<OutgoingRequest>(&it)?;
-        if request.body.is_some() {
-            return Ok((Err(()),));
-        }
-        let body = Body { bytes: Vec::new(), held, overflows: false, stage: Stage::Open, launch: None };
-        let body = Arc::new(Mutex::new(body));
-        request.body = Some(body.clone());
-        Ok((Ok(wasi.handles.add(OutgoingBody { body, is_written: false })?),))
-    })?;
-    types.func_wrap("[method]outgoing-body.write", |mut context: Context<'_>, (it,): (Handle,)| {
-        let handles = &mut context.data_mut().wasi.handles;
-        let body = handles.get::<OutgoingBody>(&it)?;
-        if std::mem::replace(&mut body.is_written, true) {
-            return Ok((Err(()),));
-        }
-        let writer = BodyWriter(body.body.clone());
-        Ok((Ok(handles.add(writer)?),))
-    })?;
-    types.func_wrap(
-        "[static]outgoing-body.finish",
-        |mut context: Context<'_>, (it, trailers): (Handle, Option<Handle>)| {
-            let handles = &mut context.data_mut().wasi.handles;
-            if let Some(trailers) = trailers {
-                // Nobody sends them.
-                handles.take::<Fields>(&trailers)?;
-            }
-            Ok((handles.take::<OutgoingBody>(&it)?.finish(),))
+            Ok((context.data_mut().wasi.handles.get::<OutgoingRequest>(&it)?.set(part, value),))
         },
     )
 }
@@ -335,4 +266,40 @@ fn options(types: &mut LinkerInstance<'_, Guest>) -> Result<()> {
         )?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::held::{Held, MOST_HELD};
+    use super::*;
+
+    #[test]
+    fn texts_are_bounded_and_held() {
+        let held = Held::default();
+        let mut rest = held.reserve();
+        let mut request = OutgoingRequest {
+            method: Method::Get,
+            scheme: None,
+            authority: None,
+            path: None,
+            headers: Fields::empty(false, held.reserve()),
+            body: None,
+            held: held.reserve(),
+        };
+        let text = |length: usize| "x".repeat(length);
+        assert!(request.set(|request| &mut request.path, Some(text(MOST_URL + 1))).is_err());
+        assert!(request.set(|request| &mut request.authority, Some(text(MOST_URL + 1))).is_err());
+        assert!(request.set(|request| &mut request.method, Method::Other(text(MOST_OTHER + 1))).is_err());
+        let scheme = Some(Scheme::Other(text(MOST_OTHER + 1)));
+        assert!(request.set(|request| &mut request.scheme, scheme).is_err());
+        for length in [MOST_URL, 10] {
+            request.set(|request| &mut request.path, Some(text(length))).unwrap();
+            request.set(|request| &mut request.method, Method::Other(text(5))).unwrap();
+        }
+        assert!(rest.resize(MOST_HELD - 15) && !rest.grow(1));
+        assert!(request.set(|request| &mut request.path, Some(text(11))).is_err());
+        assert_eq!(request.path, Some(text(10)), "what does not fit changes nothing");
+        request.set(|request| &mut request.path, None).unwrap();
+        assert!(rest.grow(10));
+    }
 }

@@ -16,14 +16,16 @@ use super::{Answer, Context, Handle};
 struct IncomingResponse {
     status: u16,
     headers: Vec<(String, Vec<u8>)>,
+    /// Whatever becomes of the body.
+    _headers_held: Reservation,
     body: Option<IncomingBody>,
 }
 
 impl From<Response> for IncomingResponse {
     fn from(response: Response) -> Self {
-        let reader = BodyReader { bytes: response.body, at: 0, held: Some(response.held) };
-        let Response { status, headers, .. } = response;
-        Self { status, headers, body: Some(IncomingBody(Some(reader))) }
+        let Response { status, headers, headers_held, body, body_held } = response;
+        let reader = BodyReader { bytes: body, at: 0, held: Some(body_held) };
+        Self { status, headers, _headers_held: headers_held, body: Some(IncomingBody(Some(reader))) }
     }
 }
 
@@ -118,4 +120,27 @@ fn future(types: &mut LinkerInstance<'_, Guest>) -> Result<()> {
             },))
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::held::{Held, MOST_HELD};
+    use super::*;
+
+    #[test]
+    fn headers_are_held_as_long_as_the_response_is_and_a_body_until_it_is_read() {
+        let held = Held::default();
+        let (mut headers_held, mut body_held) = (held.reserve(), held.reserve());
+        assert!(headers_held.grow(100) && body_held.grow(10));
+        let (headers, body) = (Vec::new(), vec![0; 10]);
+        let response = Response { status: 200, headers, headers_held, body, body_held };
+        let mut response = IncomingResponse::from(response);
+        let mut reader = response.body.take().and_then(|body| body.0).unwrap();
+        assert_eq!(reader.read(100).unwrap().len(), 10);
+        assert!(reader.read(100).is_err());
+        let mut rest = held.reserve();
+        assert!(!rest.resize(MOST_HELD - 99) && rest.resize(MOST_HELD - 100));
+        drop(response);
+        assert!(rest.resize(MOST_HELD));
+    }
 }
