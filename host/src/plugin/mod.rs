@@ -21,6 +21,7 @@ mod fuzz;
 mod grants;
 mod guest;
 mod instance;
+mod joining;
 mod lift;
 mod limits;
 mod lower;
