@@ -46,7 +46,7 @@ pub use bindings::CONTRACT_VERSION;
 pub use capability::Capability;
 pub use compiler::{CompileLimits, Compiler, run_child as compile_as_child};
 pub use component::{MAX_COMPONENT, Plugin, PluginKind, read_component};
-pub use engine::{Engine, EngineSettings};
+pub use engine::{Engine, EngineSettings, MAX_SHADOWS};
 pub use error::{At, PluginError, StepError};
 pub use facts::GivesBack;
 pub use fates::Fates;
