@@ -12,7 +12,9 @@ use std::time::Duration;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use serde_json::{Value, json};
 use sluicebox::pipeline::shadow::{Place, SampleFile, Shadow, ShadowSpec};
-use sluicebox::plugin::{Engine, EngineSettings, Limits, OnError, Plugin, Rows, Step, StepSettings};
+use sluicebox::plugin::{
+    Engine, EngineSettings, Limits, OnError, Plugin, Rows, Step, StepSettings, thread_cpu_time,
+};
 use sluicebox::progress::{OffsetRange, TopicPartition};
 use sluicebox::telemetry::Metrics;
 
@@ -55,6 +57,11 @@ fn limits() -> Limits {
     Limits { memory: 16 << 20, cpu: Duration::from_millis(300), ..Limits::default() }
 }
 
+/// Such that a call that takes all its time is followed by a rest of a few seconds.
+fn brief_limits() -> Limits {
+    Limits { cpu: Duration::from_millis(110), ..limits() }
+}
+
 fn open(plugin: Arc<Plugin>, config: &Value) -> Step {
     let settings = StepSettings {
         layer: "silver".into(),
@@ -77,8 +84,17 @@ struct Trial {
 
 impl Trial {
     fn new(step: (Arc<Plugin>, Value), shadow: (Arc<Plugin>, Value), samples: Option<SampleFile>) -> Self {
+        Self::with_limits(step, shadow, samples, limits())
+    }
+
+    fn with_limits(
+        step: (Arc<Plugin>, Value),
+        shadow: (Arc<Plugin>, Value),
+        samples: Option<SampleFile>,
+        limits: Limits,
+    ) -> Self {
         let step = open(step.0, &step.1);
-        let spec = Arc::new(ShadowSpec::new("silver", "tried", shadow.0, shadow.1, limits(), samples));
+        let spec = Arc::new(ShadowSpec::new("silver", "tried", shadow.0, shadow.1, limits, samples));
         let shadow = Shadow::open(&spec, &step);
         Self { step, shadow, spec, metrics: Metrics::new(BTreeMap::new()) }
     }
@@ -91,7 +107,7 @@ impl Trial {
         let watermark = Some(i64::MAX).filter(|_| rows.num_rows() == 0);
         let rows = Rows::new(rows.clone());
         let mut outcome = self.step.run(rows.clone(), watermark).unwrap();
-        self.shadow.observe(rows, &mut outcome, watermark, &place, &self.metrics);
+        self.shadow.observe(rows, (&self.step, &mut outcome), watermark, &place, &self.metrics);
         outcome.rows.into_batch()
     }
 
@@ -148,6 +164,7 @@ fn changed_values_are_shown_with_their_columns_and_both_rows() {
     trial.send(&batch(0, 100));
     trial.send(&batch(100, 200));
     assert_eq!(trial.results(), results([("different", 200)]));
+    trial.spec.finish();
     let text = std::fs::read_to_string(&path).unwrap();
     let samples: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(samples.len(), 2, "{text}");
@@ -232,6 +249,7 @@ fn rows_that_break_the_shadow_are_counted_and_the_others_compared() {
             assert_eq!(out.num_rows(), 50);
         }
         assert_eq!(trial.results(), results([("same", 149), ("failed", 1)]), "{behaviour}");
+        trial.spec.finish();
         let sample: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         assert_eq!(
             (&sample["offset"], &sample["shadow"]["fate"]),
@@ -261,6 +279,60 @@ fn a_shadow_that_takes_all_its_time_rests() {
     assert_eq!(results["failed"] + results["skipped"], 50_000, "{results:?}");
     assert!(results["skipped"] > 40_000, "{results:?}");
     assert!(started.elapsed() < Duration::from_secs(60), "it held up the step for {:?}", started.elapsed());
+}
+
+/// In every call that it gets it takes all its time. However often tasks start again, and whether there are rows or not: it
+/// is tried once, and rests.
+#[test]
+fn a_shadow_rests_whichever_of_its_calls_it_breaks_in() {
+    let (transform, aggregate) = (hostile("hostile-transform"), hostile("hostile-aggregate"));
+    let mut state = open(aggregate.clone(), &json!({"behaviour": "well"}));
+    state.run(Rows::new(batch(0, 5)), None).unwrap();
+    let (_, changes) = state.changes().unwrap().unwrap();
+    let (layout, state) = (state.state_layout().unwrap().clone(), changes.upserts.unwrap());
+    let reset = |trial: &mut Trial| {
+        trial.shadow = Shadow::open(&trial.spec, &trial.step);
+        trial.shadow.restore(|step| step.restore(&layout, &state).map_err(|error| error.to_string()));
+    };
+    for (plugin, behaviour) in [
+        (&transform, "open-spins"),
+        (&aggregate, "restore-spins"),
+        (&aggregate, "changes-spin"),
+        (&aggregate, "spins-without-rows"),
+    ] {
+        let started = thread_cpu_time();
+        let shadow = json!({"behaviour": behaviour});
+        let mut trial =
+            Trial::new((plugin.clone(), json!({"behaviour": "well"})), (plugin.clone(), shadow), None);
+        for _ in 0..30 {
+            reset(&mut trial);
+            trial.send(&batch(0, 10));
+            trial.send(&batch(0, 0));
+            trial.shadow.cut();
+        }
+        let took = thread_cpu_time().saturating_sub(started);
+        assert!(took < Duration::from_secs(3), "{behaviour}: it was tried for {took:?}");
+        assert!(trial.results()["skipped"] >= 290, "{behaviour}: {:?}", trial.results());
+    }
+}
+
+/// A task that starts meanwhile leaves it closed, and opens it when the rest is over.
+#[test]
+fn a_shadow_that_rested_goes_on() {
+    let plugin = hostile("hostile-transform");
+    let spins = json!({"behaviour": "spins-on-id", "id": 5});
+    let well = (plugin.clone(), json!({"behaviour": "well"}));
+    let mut trial = Trial::with_limits(well, (plugin, spins), None, brief_limits());
+    trial.send(&batch(5, 6));
+    trial.shadow = Shadow::open(&trial.spec, &trial.step);
+    trial.send(&batch(10, 20));
+    assert_eq!(trial.results(), results([("failed", 1), ("skipped", 10)]));
+    let started = std::time::Instant::now();
+    while !trial.results().contains_key("same") && started.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(100));
+        trial.send(&batch(10, 20));
+    }
+    assert_eq!(trial.results()["same"], 10);
 }
 
 /// Its state goes with it; a fresh instance goes on without.

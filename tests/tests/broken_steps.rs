@@ -150,3 +150,36 @@ fn a_step_that_breaks_by_itself_stops_the_pipeline() -> Result<()> {
     }
     Ok(())
 }
+
+/// To have the file read again that says what it said before is no new beginning: what was rejected by then counts on.
+#[test]
+fn a_reload_that_changes_nothing_forgets_nothing() -> Result<()> {
+    let broker = Broker::shared()?;
+    let topic = broker.create_topic("rejected-reload", 1)?;
+    let send = |offsets: std::ops::Range<i64>, poisoned: i64| {
+        let payload = |offset: i64| {
+            let id = if offset < poisoned { POISON } else { 1 };
+            format!(r#"{{"id": {id}, "ts": "2026-01-01T00:00:{:02}Z"}}"#, offset / 10)
+        };
+        let payloads: Vec<_> = offsets.map(payload).collect();
+        broker.send(&topic, 0, payloads.iter().map(String::as_str))
+    };
+    let pipeline = pipeline("rejected-reload", broker, &topic, "rejects-id", "dead_letter")?;
+    pipeline.rewrite(|file| {
+        let limits = "limits: { rejections: { max_share: 0.2, min_rows: 100 } }";
+        file.replace("        on_error:", &format!("        {limits}\n        on_error:"))
+    })?;
+    let worker = pipeline.worker("worker")?.start()?;
+    send(0..90, 40)?;
+    let mut version = pipeline.wait_for_commit_after("bronze", None)?;
+    while pipeline.rows("bronze")? < 90 {
+        version = pipeline.wait_for_commit_after("bronze", Some(version))?;
+    }
+    worker.hang_up()?;
+    worker.wait_for_log("goes on with")?;
+    send(90..120, 0)?;
+    let log = worker.expect_failure()?;
+    assert!(log.contains("`limits.rejections.max_share`"), "{log}");
+    pipeline.audit()?;
+    pipeline.close()
+}

@@ -66,7 +66,7 @@ fn with_shadow(plugin: &str, config: &Value, shadow: Option<&Value>, batch: &Rec
         let shadowed = shadow.as_mut().map(|shadow| (shadow, rows.clone()));
         let mut outcome = step.run(rows, None)?;
         if let Some((shadow, rows)) = shadowed {
-            shadow.observe(rows, &mut outcome, None, &place, &metrics);
+            shadow.observe(rows, (&step, &mut outcome), None, &place, &metrics);
         }
         drop(outcome.rows.into_batch());
         times.push(thread_cpu_time().saturating_sub(started));

@@ -23,14 +23,22 @@ use sha2::{Digest, Sha256};
 
 use super::{About, Capture, CapturedState};
 use crate::changes::StateLayout;
+use crate::plugin::sanitised;
 
 const FORMAT: u32 = 1;
+
+/// Rows of a call: more than any batch has, and few enough to be looked at.
+const MAX_ROWS: usize = 1 << 24;
+
+/// Bytes that are shown of a name.
+const MAX_NAME: usize = 64;
 
 const ABOUT: &str = "about.json";
 const INPUT: &str = "input.arrow";
 const ROWS: &str = "rows.arrow";
 const STATE: &str = "state.arrow";
 const SUMS: &str = "SHA256SUMS";
+const MEMBERS: [&str; 5] = [ABOUT, INPUT, ROWS, STATE, SUMS];
 
 /// Why a file is no capture that can be read.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +47,16 @@ pub enum CaptureError {
     Archive(#[from] std::io::Error),
     #[error("it lacks `{0}`: it is not a capture, or not whole")]
     Missing(&'static str),
+    #[error("it holds `{0}`, which no capture does")]
+    Unknown(String),
+    #[error("it holds `{0}` twice")]
+    Twice(&'static str),
+    #[error("its members say that they are larger than the file")]
+    TooLarge,
+    #[error("it says that it has {0} rows, of {MAX_ROWS} at most")]
+    TooManyRows(usize),
     #[error("its `{0}` is not what SHA256SUMS says: the file was damaged")]
-    Damaged(String),
+    Damaged(&'static str),
     #[error("it has the format {0}, this version of sluicebox reads {FORMAT}")]
     Format(u32),
     #[error("its {ABOUT} cannot be read: {0}")]
@@ -111,6 +127,9 @@ pub fn decode(bytes: &[u8]) -> Result<Capture, CaptureError> {
     if header.format != FORMAT {
         return Err(CaptureError::Format(header.format));
     }
+    if header.rows > MAX_ROWS {
+        return Err(CaptureError::TooManyRows(header.rows));
+    }
     let (input, _) = read(member(INPUT)?, 0)?;
     let (_, rows) = read(member(ROWS)?, header.rows)?;
     if rows.num_rows() != header.rows {
@@ -128,23 +147,30 @@ pub fn decode(bytes: &[u8]) -> Result<Capture, CaptureError> {
 }
 
 /// The members, each with the digest that the archive says.
-fn members(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, CaptureError> {
+fn members(bytes: &[u8]) -> Result<BTreeMap<&'static str, Vec<u8>>, CaptureError> {
     let mut members = BTreeMap::new();
+    let mut left = bytes.len();
     for entry in tar::Archive::new(bytes).entries()? {
         let entry = entry?;
-        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let path = entry.path_bytes().into_owned();
+        let Some(name) = MEMBERS.into_iter().find(|name| name.as_bytes() == path) else {
+            return Err(CaptureError::Unknown(sanitised(&String::from_utf8_lossy(&path), MAX_NAME)));
+        };
         let mut contents = Vec::new();
-        // A sparse member says that it is larger than the whole file.
-        entry.take(bytes.len() as u64).read_to_end(&mut contents)?;
-        members.insert(name, contents);
+        // Sparse members say that they are larger than the whole file.
+        entry.take(left as u64 + 1).read_to_end(&mut contents)?;
+        left = left.checked_sub(contents.len()).ok_or(CaptureError::TooLarge)?;
+        if members.insert(name, contents).is_some() {
+            return Err(CaptureError::Twice(name));
+        }
     }
     let sums = members.remove(SUMS).ok_or(CaptureError::Missing(SUMS))?;
     let sums = String::from_utf8_lossy(&sums).into_owned();
     let stated: BTreeMap<&str, &str> =
         sums.lines().filter_map(|line| line.split_once("  ")).map(|(digest, name)| (name, digest)).collect();
     for (name, contents) in &members {
-        if stated.get(name.as_str()) != Some(&format!("{:x}", Sha256::digest(contents)).as_str()) {
-            return Err(CaptureError::Damaged(name.clone()));
+        if stated.get(name) != Some(&format!("{:x}", Sha256::digest(contents)).as_str()) {
+            return Err(CaptureError::Damaged(name));
         }
     }
     Ok(members)
@@ -180,7 +206,7 @@ fn layout(row: &SchemaRef, version: u32, key_columns: usize) -> StateLayout {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, Int64Array, StringArray};
@@ -191,7 +217,7 @@ mod tests {
     use crate::plugin::Limits;
     use crate::progress::OffsetRange;
 
-    fn capture() -> Capture {
+    pub fn capture() -> Capture {
         let column = |name, array: ArrayRef| (name, array, true);
         let rows = RecordBatch::try_from_iter_with_nullable([column(
             "text",
@@ -217,6 +243,8 @@ mod tests {
                 range: OffsetRange { from: 5, to: 7 },
                 config: json!({"key": "${KEY}"}),
                 limits: Limits::default(),
+                granted: vec!["clock".into()],
+                reference: Some("7".into()),
                 watermark: Some(9),
                 fault: "the plugin trapped".into(),
                 failing_rows: Some(vec![FailingRow { row: 1, reason: "r".into() }]),
@@ -251,21 +279,88 @@ mod tests {
         assert!(matches!(found.state, CapturedState::Unknown));
     }
 
-    /// Padding may be anything; whatever else is changed is told, and nothing panics.
+    /// Where each member's contents are.
+    fn places(bytes: &[u8]) -> Vec<(String, std::ops::Range<usize>)> {
+        let mut archive = tar::Archive::new(bytes);
+        let place = |entry: std::io::Result<tar::Entry<'_, &[u8]>>| {
+            let entry = entry.unwrap();
+            let start = entry.raw_file_position() as usize;
+            (entry.path().unwrap().display().to_string(), start..start + entry.size() as usize)
+        };
+        archive.entries().unwrap().map(place).collect()
+    }
+
+    /// Headers and padding may be anything; whatever else is changed is told, and nothing panics.
     #[test]
     fn a_damaged_file_is_told() {
         let whole = encode(&capture()).unwrap();
-        let mut told = 0;
-        for index in (0..whole.len()).step_by(3) {
+        let places = places(&whole);
+        let names: Vec<&str> = places.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, MEMBERS);
+        for index in 0..whole.len() {
             let mut bytes = whole.clone();
             bytes[index] ^= 0x41;
-            told += usize::from(decode(&bytes).is_err());
+            let decoded = decode(&bytes);
+            if let Some((name, _)) = places.iter().find(|(_, place)| place.contains(&index)) {
+                let told = matches!(decoded, Err(CaptureError::Damaged(of)) if of == name || name == SUMS);
+                assert!(told, "byte {index}, of {name}: {:?}", decoded.err());
+            }
         }
-        assert!(told > whole.len() / 3 / 4, "{told}");
         for end in (0..whole.len()).step_by(512) {
             let cut = decode(&whole[..end]);
             assert!(cut.is_err() || end + 1024 >= whole.len(), "cut at {end} of {}", whole.len());
         }
         assert!(decode(b"{}").is_err());
+    }
+
+    /// Another member, without contents, and those of a capture.
+    fn with_member(name: &str, mut header: tar::Header) -> Vec<u8> {
+        header.set_size(0);
+        let mut archive = tar::Builder::new(Vec::new());
+        archive.append_data(&mut header, name, std::io::empty()).unwrap();
+        // Without the end of the archive.
+        let member = archive.into_inner().unwrap()[..512].to_vec();
+        [member, encode(&capture()).unwrap()].concat()
+    }
+
+    #[test]
+    fn members_that_a_capture_does_not_have_are_refused_unread() {
+        let refused = |bytes: &[u8]| decode(bytes).unwrap_err();
+        assert!(
+            matches!(refused(&with_member("more.arrow", tar::Header::new_ustar())), CaptureError::Unknown(name) if name == "more.arrow")
+        );
+        assert!(matches!(refused(&with_member(ROWS, tar::Header::new_ustar())), CaptureError::Twice(ROWS)));
+    }
+
+    /// A hole takes no room in the file, and says that it has gigabytes.
+    #[test]
+    fn members_that_expand_are_refused() {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::GNUSparse);
+        let gnu = header.as_gnu_mut().unwrap();
+        let octal = |number: u64| <[u8; 12]>::try_from(format!("{number:011o}\0").as_bytes()).unwrap();
+        gnu.sparse[0].offset = octal(1 << 32);
+        gnu.sparse[0].numbytes = octal(0);
+        gnu.realsize = octal(1 << 32);
+        let bytes = with_member(STATE, header);
+        assert!(matches!(decode(&bytes).unwrap_err(), CaptureError::TooLarge));
+    }
+
+    #[test]
+    fn rows_that_are_nowhere_are_not_counted_without_end() {
+        let options = RecordBatchOptions::new().with_row_count(Some(MAX_ROWS + 1));
+        let none = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options);
+        let capture = Capture { rows: none.unwrap(), state: CapturedState::Unknown, ..capture() };
+        let refused = decode(&encode(&capture).unwrap()).unwrap_err();
+        assert!(matches!(refused, CaptureError::TooManyRows(_)), "{refused}");
+    }
+
+    /// Of a version that did not write them.
+    #[test]
+    fn what_a_step_was_granted_may_be_missing() {
+        let mut about = serde_json::to_value(capture().about).unwrap();
+        about.as_object_mut().unwrap().retain(|key, _| key != "granted" && key != "reference");
+        let about: About = serde_json::from_value(about).unwrap();
+        assert!(about.granted.is_empty() && about.reference.is_none());
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, PutMode, PutOptions, PutPayload};
+use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
@@ -99,6 +100,8 @@ struct Keeper {
 #[derive(Debug, PartialEq, Eq)]
 enum Kept {
     Written(u64),
+    /// The same call was captured before: what was read again has failed again.
+    Already,
     /// The folder holds as much as it may, so that one of `bytes` has no room.
     Full {
         files: usize,
@@ -130,6 +133,7 @@ impl Keeper {
         let (layer, step, fault) = (about.layer.clone(), about.step.clone(), about.fault.clone());
         let written = tokio::time::timeout(WRITE_WITHIN, self.write(&name, capture)).await;
         match written.unwrap_or(Err(KeepError::TooSlow)) {
+            Ok(Kept::Already) => {}
             Ok(Kept::Written(bytes)) => info!(layer, step, fault, bytes, "captured as {name}"),
             Ok(Kept::Full { files, held, bytes }) => {
                 warn!(
@@ -151,8 +155,12 @@ impl Keeper {
         let bytes = tokio::task::spawn_blocking(move || encode(&capture)).await??;
         let folder = &self.settings.folder;
         let (mut files, mut held) = (0, 0);
+        let path = Path::from(name);
         let mut listing = folder.list(None);
         while let Some(object) = listing.try_next().await? {
+            if object.location == path {
+                return Ok(Kept::Already);
+            }
             if object.location.as_ref().ends_with(NAME_ENDS_WITH) {
                 (files, held) = (files + 1, held + object.size);
             }
@@ -162,19 +170,28 @@ impl Keeper {
             return Ok(Kept::Full { files, held, bytes: size });
         }
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        folder.put_opts(&Path::from(name), PutPayload::from(bytes), options).await?;
-        Ok(Kept::Written(size))
+        match folder.put_opts(&path, PutPayload::from(bytes), options).await {
+            Ok(_) => Ok(Kept::Written(size)),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(Kept::Already),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
-/// Unique, and tells what it is about.
+/// Tells what it is about, and is the same for the same call that fails in the same way.
 fn name_of(capture: &Capture) -> String {
     let about = &capture.about;
     let fit = |text: &str| -> String {
         let fit = |c: char| if c.is_ascii_alphanumeric() || "._".contains(c) { c } else { '-' };
         text.chars().take(60).map(fit).collect()
     };
-    let unique = uuid::Uuid::new_v4().simple().to_string();
+    let (to, config) = (about.range.to.to_string(), about.config.to_string());
+    let where_from = [&about.pipeline, &about.layer, &about.step, &about.topic, &to];
+    let parts = where_from.into_iter().chain([&about.plugin.sha256, &config, &about.fault]);
+    let call = parts.fold(Sha256::new(), |digest, part| {
+        digest.chain_update((part.len() as u64).to_le_bytes()).chain_update(part)
+    });
+    let call = format!("{:x}", call.finalize());
     format!(
         "{}-{}-{}-{}-{}-{}{NAME_ENDS_WITH}",
         fit(&about.layer),
@@ -182,6 +199,41 @@ fn name_of(capture: &Capture) -> String {
         fit(&about.topic),
         about.partition,
         about.range.from,
-        &unique[..8]
+        &call[..12]
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+    use serde_json::Value;
+
+    use super::super::file::tests::capture;
+    use super::*;
+
+    /// What was not entered is read again, and fails again: that is no other capture, and the folder may be full by then.
+    #[tokio::test]
+    async fn the_same_call_is_captured_once() {
+        let settings = KeeperSettings { folder: Arc::new(InMemory::new()), max_files: 1, max_bytes: 1 << 20 };
+        let keeper = Keeper { settings, paused_until: None };
+        let write = |capture: Capture| {
+            let keeper = &keeper;
+            async move { keeper.write(&name_of(&capture), capture).await.unwrap() }
+        };
+        assert!(matches!(write(capture()).await, Kept::Written(_)));
+        let mut again = capture();
+        again.about.captured_at = "2026-01-02T00:00:00Z".to_owned();
+        assert_eq!(write(again).await, Kept::Already);
+        let others: [fn(&mut Capture); 4] = [
+            |capture| capture.about.fault.push('!'),
+            |capture| capture.about.plugin.sha256 = "cd".to_owned(),
+            |capture| capture.about.range.to += 1,
+            |capture| capture.about.config = Value::Null,
+        ];
+        for change in others {
+            let mut other = capture();
+            change(&mut other);
+            assert!(matches!(write(other).await, Kept::Full { .. }));
+        }
+    }
 }

@@ -48,6 +48,12 @@ pub struct About {
     /// As it stands in the pipeline file: references such as `${VARIABLE}` are not resolved.
     pub config: Value,
     pub limits: Limits,
+    /// The capabilities that the step was granted, by their names. What lies behind them is not captured.
+    #[serde(default)]
+    pub granted: Vec<String>,
+    /// The version of the table in which the step looked rows up. Its rows are not captured.
+    #[serde(default)]
+    pub reference: Option<String>,
     /// Microseconds since the Unix epoch.
     pub watermark: Option<i64>,
     pub fault: String,

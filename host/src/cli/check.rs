@@ -101,6 +101,11 @@ fn check_shadows(assembled: &Assembled) -> Result<()> {
             let (layer, step) = (&layer.name, &step.name);
             let (name, version, digest) = (plugin.name(), plugin.version(), plugin.digest());
             print(&format!("shadow: {layer}.{step}: {name} {version}, sha256 {digest}{columns}"));
+            let lacks: Vec<_> = shadow.lacks().iter().map(|capability| capability.name()).collect();
+            if !lacks.is_empty() {
+                let lacks = lacks.join(", ");
+                print(&format!("shadow: {layer}.{step}: may ask for {lacks}, and is granted nothing"));
+            }
         }
     }
     Ok(())

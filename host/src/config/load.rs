@@ -114,6 +114,7 @@ pub fn load_with(
     grants::resolve(&mut pipeline, &variables, &directory, &mut found);
     let (sinks, state) = sinks::resolve(&pipeline, &directory, &mut found);
     let captures = sinks::resolve_captures(&pipeline, &directory, &sinks, state.as_ref(), &mut found);
+    sinks::check_samples(&pipeline, &directory, &sinks, state.as_ref(), &mut found);
     let mut problems: Vec<Problem> = found
         .list
         .into_iter()

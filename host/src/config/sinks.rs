@@ -82,14 +82,48 @@ pub(super) fn resolve_captures(
 ) -> Option<Location> {
     let path = DocumentPath::default().key("capture").key("folder");
     let folder = located(&pipeline.capture.as_ref()?.folder, directory, &path, found)?;
+    check_apart(&folder, &path, sinks, state, found);
+    Some(folder)
+}
+
+/// Samples are kept apart likewise. They are files on this machine.
+pub(super) fn check_samples(
+    pipeline: &Pipeline,
+    directory: &Path,
+    sinks: &[Sink],
+    state: Option<&Location>,
+    found: &mut Findings,
+) {
+    for (name, layer) in &pipeline.layers {
+        for (index, step) in layer.steps.iter().enumerate() {
+            let samples = step.shadow.as_ref().and_then(|shadow| shadow.samples.as_ref());
+            let Some(samples) = samples.filter(|samples| !samples.file.is_empty()) else { continue };
+            let path = DocumentPath::default().key("layers").key(name).key("steps").index(index);
+            let path = path.key("shadow").key("samples").key("file");
+            match Location::resolve(&samples.file, directory) {
+                Ok(file @ Location::Local(_)) if !samples.file.contains("://") => {
+                    check_apart(&file, &path, sinks, state, found);
+                }
+                _ => found.add(path, "give the path of a file on this machine".to_owned()),
+            }
+        }
+    }
+}
+
+fn check_apart(
+    location: &Location,
+    path: &DocumentPath,
+    sinks: &[Sink],
+    state: Option<&Location>,
+    found: &mut Findings,
+) {
     let places = sinks.iter().map(|sink| (format!("the table of sink `{}`", sink.name), &sink.location));
     let places = places.chain(state.map(|state| ("the state location".to_owned(), state)));
     for (what, place) in places {
-        if place.contains(&folder) {
+        if place.contains(location) {
             found.add(path.clone(), format!("lies inside {what} ({place}): give it a folder of its own"));
         }
     }
-    Some(folder)
 }
 
 fn tables(pipeline: &Pipeline) -> Vec<(DocumentPath, SinkKind, &str, Option<u64>)> {

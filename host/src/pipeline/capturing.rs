@@ -106,6 +106,8 @@ impl Capturing {
             range: scene.range,
             config: config.cloned().unwrap_or_default(),
             limits: call.limits,
+            granted: spec.grants.capabilities().iter().map(ToString::to_string).collect(),
+            reference: spec.reference.as_ref().map(|table| table.version.clone()),
             watermark: call.watermark,
             fault: call.fault,
             failing_rows: call.failing_rows.map(numbered),

@@ -52,7 +52,7 @@ pub enum RehearsalError {
     Task(#[from] TaskError),
 }
 
-/// Opens all steps under the schema in force, restores the state of every task into them once, and lets go of them. The
+/// Opens all steps, without their shadows, under the schema in force, restores the state of every task into them once, and lets go of them. The
 /// plugins run on the calling thread.
 pub async fn rehearse(
     blueprint: &Blueprint,
@@ -64,6 +64,8 @@ pub async fn rehearse(
     if let Some(decoded) = blueprint.decoded_in_force(state)? {
         blueprint.tree.try_references(&decoded)?;
     }
+    // The running shadows may hold all seats that there are.
+    let tree = Arc::new(plan.tree.without_shadows());
     for task in state.tasks.values().filter(|task| !task.state.is_empty()) {
         let start = TaskStart {
             partition: task.partition.clone(),
@@ -75,7 +77,7 @@ pub async fn rehearse(
         };
         let decoder = Decoder::new(plan.decode.clone(), plan.records.clone())?;
         let clock = EventClock::new(plan.event_time.clone(), task.max_event_time, 0);
-        Task::open(plan.tree.clone(), decoder, clock, metrics.clone(), start)?;
+        Task::open(tree.clone(), decoder, clock, metrics.clone(), start)?;
     }
     Ok(())
 }

@@ -82,7 +82,7 @@ impl Passage<'_> {
         if let Some((shadow, rows)) = shadowed {
             let (partition, range) = (self.partition, self.range);
             let place = Place { layer: &layer.name, step: &spec.name, partition, range };
-            shadow.observe(rows, &mut outcome, self.watermark, &place, self.metrics);
+            shadow.observe(rows, (step, &mut outcome), self.watermark, &place, self.metrics);
         }
         if let Some(rejected) = &outcome.rejected {
             let aside = SetAside {

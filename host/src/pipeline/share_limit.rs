@@ -45,6 +45,12 @@ pub fn check(accounting: &Accounting, failures: ShareLimit, tree: &LayerTree) ->
     Ok(())
 }
 
+/// How much each step of each layer may reject.
+pub fn limits(tree: &LayerTree) -> Vec<(&str, &str, ShareLimit)> {
+    let steps = tree.layers.iter().flat_map(|layer| layer.steps.iter().map(move |step| (layer, step)));
+    steps.map(|(layer, step)| (layer.name.as_str(), step.name.as_str(), step.rejections)).collect()
+}
+
 /// The most frequent first.
 fn by_rule(rejected: &BTreeMap<String, u64>) -> String {
     const SHOWN: usize = 5;

@@ -169,7 +169,7 @@ impl Task {
             }
         }
         if state_at_cut.is_some() {
-            layers.iter_mut().flat_map(|layer| &mut layer.steps).for_each(Step::keep_last_call);
+            layers.iter_mut().flat_map(|layer| &mut layer.steps).for_each(|step| step.keep_last_call(true));
         }
         for (spec, open) in tree.layers.iter().zip(&mut layers) {
             spec.prepare(open).map_err(|error| failed(error.into()))?;
@@ -301,7 +301,10 @@ impl Task {
         let range = self.range;
         self.range = OffsetRange::empty_at(range.to);
         self.suspect = self.suspect.take().and_then(|suspect| suspect.passed(range.to));
-        self.state_at_cut = self.state_at_cut.take().filter(|_| self.suspect.is_some());
+        if self.suspect.is_none() && self.state_at_cut.take().is_some() {
+            let steps = self.layers.iter_mut().flat_map(|layer| &mut layer.steps);
+            steps.for_each(|step| step.keep_last_call(false));
+        }
         Ok(Some(TaskCut {
             partition: self.partition.clone(),
             range,

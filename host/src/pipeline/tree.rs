@@ -85,6 +85,13 @@ impl LayerTree {
         }
     }
 
+    /// The same tree without its shadows: for what is only tried, and would take their seats.
+    pub fn without_shadows(&self) -> Self {
+        let mut tree = self.clone();
+        tree.layers.iter_mut().flat_map(|layer| &mut layer.steps).for_each(|step| step.shadow = None);
+        tree
+    }
+
     /// Opens every step for rows of [`decoded_schema`]. Says what does not fit together.
     pub fn open(&self, decoded: &SchemaRef) -> Result<Vec<OpenLayer>, PluginError> {
         let mut open: Vec<OpenLayer> = Vec::with_capacity(self.layers.len());

@@ -270,7 +270,10 @@ impl Worker {
             }
         }
         self.leave().await?;
-        self.summary.shadows = self.blueprint.tree.shadows().map(|shadow| shadow.summary()).collect();
+        let shadows: Vec<_> = self.blueprint.tree.shadows().cloned().collect();
+        self.summary.shadows = shadows.iter().map(|shadow| shadow.summary()).collect();
+        // Samples that cannot be written are told of by who writes them.
+        let _ = tokio::task::spawn_blocking(move || shadows.iter().for_each(|shadow| shadow.finish())).await;
         self.summary.elapsed = started.elapsed();
         Ok(self.summary)
     }

@@ -49,6 +49,15 @@ pub enum StepError {
     Broken { at: At, what: String },
 }
 
+impl StepError {
+    /// What happened, without where.
+    pub fn into_what(self) -> String {
+        match self {
+            Self::Refused { what, .. } | Self::Broken { what, .. } => what,
+        }
+    }
+}
+
 /// Which step of which layer, and the plugin in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct At {

@@ -40,9 +40,11 @@ impl Step {
         self.notes.faulty.take()
     }
 
-    /// Also notes calls after which the state's changes cannot be taken. It holds on to a batch.
-    pub fn keep_last_call(&mut self) {
-        self.notes.keeps_last = true;
+    /// Whether calls are noted too after which the state's changes cannot be taken. Then a step with state holds on to a
+    /// batch.
+    pub fn keep_last_call(&mut self, keeps: bool) {
+        self.notes.keeps_last = keeps && self.layout.is_some();
+        self.notes.last = None;
     }
 
     pub(super) fn note_call(&mut self, columns: &[ArrayRef], rows: usize, watermark: Option<i64>) {

@@ -71,7 +71,10 @@ impl Instance {
         store.data_mut().end_call();
         let instance = instance.map_err(|error| {
             Fault::Instantiate(match error.is::<PoolConcurrencyLimitError>() {
-                true => format!("{error:#}; raise the engine's `max_instances`"),
+                true => format!(
+                    "this worker runs as many plugin instances as it can: {error:#}. Start more workers, which share the \
+                     partitions, or have fewer steps"
+                ),
                 false => classify(&store, &error, limits.output_bytes).to_string(),
             })
         })?;

@@ -54,9 +54,10 @@ impl Default for Limits {
 }
 
 const MAX_TABLE_ELEMENTS: usize = 100_000;
-const MAX_INSTANCES: usize = 64;
-const MAX_TABLES: usize = 64;
-const MAX_MEMORIES: usize = 8;
+/// Of one component instance: core instances, tables and memories.
+pub(super) const MAX_INSTANCES: usize = 64;
+pub(super) const MAX_TABLES: usize = 64;
+pub(super) const MAX_MEMORIES: usize = 8;
 
 /// Counts what one instance uses. CPU time is the calling thread's own: a paused or crowded machine
 /// condemns no row, and a thread that waits pays nothing.

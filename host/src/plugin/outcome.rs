@@ -16,6 +16,7 @@ use crate::progress::StepCounts;
 use super::bindings::types;
 use super::fates::Fates;
 use super::instance::StatedOutcome;
+use super::joining::{bytes_of, check_elements};
 use super::lift::{lift_batch, lift_bits, lift_strings};
 use super::limits::Limits;
 use super::plan::{Output, Plan};
@@ -118,6 +119,7 @@ impl Outcome {
             rejections.reasons = StringArray::from(concat(&reasons)?.to_data());
         }
         let made: Vec<&RecordBatch> = pieces.iter().filter_map(|piece| piece.made.as_ref()).collect();
+        check_elements(made.iter().copied())?;
         let made = match &plan.output {
             Output::Columns { made: schema, .. } => Some(concatenated(schema, &made, total)?),
             Output::Rows if !made.is_empty() => Some(concat_batches(&plan.schema, made)?),
@@ -166,6 +168,21 @@ impl Outcome {
     /// Of the input.
     pub fn num_rows(&self) -> usize {
         self.rows
+    }
+
+    /// Bytes of all that the plugin gave back.
+    pub fn bytes(&self) -> usize {
+        let Rejections { rows, rules, reasons } = &self.rejections;
+        let made = self.made.iter().flat_map(RecordBatch::columns).map(|column| bytes_of(column));
+        let rejected = size_of_val(rows.as_slice()) + size_of_val(rules.as_slice()) + bytes_of(reasons);
+        let keep = self.keep.as_ref().map_or(0, |keep| keep.len().div_ceil(8));
+        made.fold(rejected + keep, usize::saturating_add)
+    }
+
+    /// Rows that take the place of the input's.
+    pub fn new_rows(&self, plan: &Plan) -> usize {
+        let made = self.made.as_ref().filter(|_| Self::makes_new_rows(plan));
+        made.map_or(0, RecordBatch::num_rows)
     }
 
     /// Whether the rows of the input are used up.

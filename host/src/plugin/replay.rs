@@ -48,9 +48,7 @@ impl Step {
         };
         match self.changes() {
             Ok(_) => Ok(Replay::Passed(self.fates(outcome))),
-            Err(StepError::Broken { what, .. } | StepError::Refused { what, .. }) => {
-                Ok(Replay::Failed { fault: what, failing_rows: None })
-            }
+            Err(error) => Ok(Replay::Failed { fault: error.into_what(), failing_rows: None }),
         }
     }
 

@@ -12,23 +12,11 @@ use super::lift::lift_batch;
 use super::lower::{LoweredColumn, lower};
 use super::schema::{from_contract, to_contract};
 
-/// Choices drawn from a seed.
-pub(super) struct Dice(u64);
+#[path = "../../tests/fuzzing/dice.rs"]
+mod dice;
+pub(super) use self::dice::Dice;
 
 impl Dice {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        self.0 >> 16
-    }
-
-    pub fn below(&mut self, limit: usize) -> usize {
-        self.next() as usize % limit
-    }
-
     pub fn field(&mut self, name: &str, depth: usize) -> Field {
         let nullable = self.below(3) > 0;
         let data_type = match self.below(if depth == 0 { 22 } else { 25 }) {

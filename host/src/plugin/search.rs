@@ -7,6 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanBufferBuilder, RecordBatch, 
 use arrow::datatypes::{DataType, Int64Type};
 
 use super::error::{Fault, StepError};
+use super::joining::Allotment;
 use super::limits::thread_cpu_time;
 use super::outcome::Outcome;
 use super::rows::Rows;
@@ -55,6 +56,7 @@ impl Step {
         let total = rows.num_rows();
         let spent = || thread_cpu_time() + thread_waited();
         let started = spent();
+        let mut allotment = Allotment::new(&self.limits);
         let mut found = Found { pieces: Vec::new(), failed: Vec::new() };
         let mut pending: Vec<(Range<usize>, Option<Fault>)> = vec![(0..total, Some(fault))];
         while let Some((range, known)) = pending.pop() {
@@ -62,6 +64,9 @@ impl Step {
                 Some(fault) => fault,
                 None => match self.process_piece(columns, &range, total) {
                     Ok(outcome) => {
+                        // Of rows that only together give too much, none is at fault: which of them would hang on the batch.
+                        let allotted = allotment.take(&outcome, &self.plan);
+                        allotted.map_err(|what| self.refused(format!("{what}: raise the limit")))?;
                         found.pieces.push(outcome);
                         continue;
                     }

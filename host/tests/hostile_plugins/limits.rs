@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arrow::array::Array as _;
 use serde_json::json;
-use sluicebox::plugin::{Limits, Metric, Step, StepOutcome};
+use sluicebox::plugin::{Limits, Metric, Step, StepError, StepOutcome, thread_cpu_time};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::fixture::*;
@@ -16,10 +17,14 @@ fn run(behaviour: &str, limits: Limits, count: i64) -> StepOutcome {
     Step::open(transform(), settings, &schema()).unwrap().run(rows(count), None).unwrap()
 }
 
+/// A row that gives too much by itself breaks the plugin; the others go on.
 #[test]
-fn a_batch_that_gives_too_many_rows_goes_in_pieces() {
-    let outcome = run("doubles-rows", Limits { output_rows: 7, ..limits() }, 20);
-    assert_eq!((outcome.counts.consumed, outcome.counts.made, outcome.counts.failed), (20, 40, 0));
+fn a_row_that_gives_too_much_is_found() {
+    let mut settings = settings(json!({"behaviour": "gives-much-on-id", "id": 13}));
+    settings.limits.output_bytes = 1 << 20;
+    let outcome = Step::open(transform(), settings, &schema()).unwrap().run(rows(20), None).unwrap();
+    assert_eq!((outcome.counts.kept, outcome.counts.failed), (19, 1));
+    assert_eq!(ids(&outcome.failed.unwrap().rows), [13]);
     let outcome = run("doubles-rows", Limits { output_rows: 1, ..limits() }, 3);
     assert_eq!((outcome.counts.made, outcome.counts.failed), (0, 3));
     let reasons = outcome.failed.unwrap().reasons;
@@ -32,6 +37,27 @@ fn reasons_are_cut() {
     let reasons = outcome.rejected.unwrap().reasons;
     let expected = format!("{}…", "x".repeat(100));
     assert!(reasons.iter().all(|reason| reason == Some(&expected)) && reasons.len() == 3);
+}
+
+/// The limits are the batch's. Pieces of it that keep within them, but not together, must not fill the host's memory, and
+/// none of their rows is at fault.
+#[test]
+fn what_the_pieces_of_a_batch_give_is_limited_together() {
+    let alone = |count| {
+        let mut settings = settings(json!({"behaviour": "gives-much-alone"}));
+        settings.limits.output_bytes = 8 << 20;
+        Step::open(transform(), settings, &schema()).unwrap().run(rows(count), None)
+    };
+    let outcome = alone(2).unwrap();
+    assert_eq!((outcome.counts.kept, outcome.counts.failed), (2, 0));
+    let error = alone(1000).unwrap_err().to_string();
+    assert!(error.contains("more than the 8388608 bytes of `limits.output`"), "{error}");
+
+    let mut settings = settings(json!({"behaviour": "doubles-rows"}));
+    settings.limits.output_rows = 7;
+    let error = Step::open(transform(), settings, &schema()).unwrap().run(rows(20), None).unwrap_err();
+    assert!(matches!(error, StepError::Refused { .. }), "{error}");
+    assert!(error.to_string().contains("more than the 7 rows of `limits.output_rows`"), "{error}");
 }
 
 #[derive(Clone, Default)]
@@ -77,11 +103,11 @@ fn messages_are_cut_off_and_what_is_left_out_is_counted() {
 }
 
 /// How often the plugin was called for a batch that takes several texts.
-fn calls_for_a_large_batch(behaviour: &str, limits: Limits) -> (u64, StepOutcome) {
+fn calls_for_a_large_batch(behaviour: &str, limits: Limits) -> (u64, Result<StepOutcome, StepError>) {
     let mut settings = settings(json!({"behaviour": behaviour, "rows": r#"[{"text":"a"},{"text":"b"}]"#}));
     settings.limits = limits;
     let mut step = Step::open(super::records::records(), settings, &schema()).unwrap();
-    let outcome = step.run(rows(100_000), None).unwrap();
+    let outcome = step.run(rows(100_000), None);
     let Some(Metric::Count(calls)) = step.metrics().get("calls") else { panic!("it counts its calls") };
     (*calls, outcome)
 }
@@ -90,15 +116,30 @@ fn calls_for_a_large_batch(behaviour: &str, limits: Limits) -> (u64, StepOutcome
 #[test]
 fn the_calls_of_one_batch_share_its_limits() {
     let (calls, outcome) = calls_for_a_large_batch("drops-odd", Limits::default());
-    assert_eq!(outcome.counts.kept, 50_000);
-    // All texts together have 1.3 MB, as columns 1.4 MB; each alone has less than half.
-    let limits = Limits { output_bytes: 1_000_000, ..Limits::default() };
-    let (in_pieces, outcome) = calls_for_a_large_batch("drops-odd", limits);
-    assert_eq!((outcome.counts.kept, outcome.counts.dropped), (50_000, 50_000));
-    assert!(in_pieces > calls, "{in_pieces} calls, {calls} for the whole");
+    assert_eq!(outcome.unwrap().counts.kept, 50_000);
+    // All texts together have 1.3 MB, their columns 0.8 MB; each alone has less than half.
+    let limits = Limits { output_bytes: 750_000, ..Limits::default() };
+    let (_, outcome) = calls_for_a_large_batch("drops-odd", limits);
+    let error = outcome.unwrap_err().to_string();
+    assert!(error.contains("`limits.output`"), "{error}");
 
     let limits = Limits { output_rows: calls as usize * 2 - 1, ..Limits::default() };
-    let (in_pieces, outcome) = calls_for_a_large_batch("makes-rows", limits);
-    assert_eq!(outcome.counts.consumed, 100_000);
-    assert!(in_pieces > calls, "{in_pieces} calls, {calls} for the whole");
+    let (_, outcome) = calls_for_a_large_batch("makes-rows", limits);
+    let error = outcome.unwrap_err().to_string();
+    assert!(error.contains("`limits.output_rows`"), "{error}");
+}
+
+/// Each call keeps within the time that the batch has, and all together do not: so it goes in pieces.
+#[test]
+fn the_calls_of_one_batch_share_its_time() {
+    super::records::records();
+    let started = thread_cpu_time();
+    let limits = Limits { cpu: Duration::from_secs(60), ..Limits::default() };
+    let (calls, outcome) = calls_for_a_large_batch("is-slow", limits);
+    let took = thread_cpu_time().saturating_sub(started);
+    assert_eq!(outcome.unwrap().counts.kept, 100_000);
+    let (in_pieces, outcome) =
+        calls_for_a_large_batch("is-slow", Limits { cpu: took / 3, ..Limits::default() });
+    assert_eq!(outcome.unwrap().counts.kept, 100_000);
+    assert!(calls > 2 && in_pieces > calls, "{in_pieces} calls, {calls} for the whole");
 }

@@ -1,14 +1,6 @@
 //! Components with damage: in their bytes, or in their sections, at any depth, whose lengths are made to fit again.
 
-/// Choices drawn from a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.0 >> 16) as usize % limit.max(1)
-    }
-}
+use super::dice::Dice;
 
 /// A section of a component or of a core module.
 #[derive(Clone)]
@@ -23,7 +15,7 @@ const NESTED: [u8; 2] = [1, 4];
 
 /// One of the sound components, or parts of two, damaged in one to four places; now and then as it is.
 pub fn damaged(seed: u64, sound: &[Vec<u8>]) -> Vec<u8> {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut bytes = sound[dice.below(sound.len())].clone();
     let other = &sound[dice.below(sound.len())];
     if dice.below(50) == 0 {

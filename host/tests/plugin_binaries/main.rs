@@ -9,8 +9,10 @@
 #[path = "../components/mod.rs"]
 mod components;
 mod damage;
-#[path = "../fuzzing/session.rs"]
-mod session;
+#[path = "../fuzzing/dice.rs"]
+mod dice;
+#[path = "../fuzzing/seeds.rs"]
+mod seeds;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,7 +88,7 @@ fn whatever_the_file_is_the_host_lives() {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/fuzz"));
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join(format!("plugin-binary-{}.wasm", std::process::id()));
-    session::fuzz("plugin-binary", |seed| {
+    seeds::fuzz("plugin-binary", |seed| {
         std::fs::write(&file, damaged(seed, &sound)).unwrap();
         try_file(&engine, &file)
     });

@@ -40,6 +40,14 @@ pub fn facts(capture: &Capture) -> Vec<String> {
             row("records", format!("{}/{}, offsets {}", about.topic, about.partition, about.range)),
             row("rows", format!("{} of {}", capture.rows.num_rows(), columns.join(", "))),
             row("state", state),
+            row(
+                "granted",
+                if about.granted.is_empty() { "nothing".to_owned() } else { about.granted.join(", ") },
+            ),
+            row(
+                "table",
+                about.reference.clone().map_or_else(|| "none".to_owned(), |it| format!("version {it}")),
+            ),
             row("fault", about.fault.clone()),
         ],
         2,

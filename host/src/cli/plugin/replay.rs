@@ -13,12 +13,15 @@ use super::run::{Form, Shown, show};
 use super::side_by_side::{Line, Tone};
 use super::trial::{Fate, Setup, Trial};
 use crate::capture::{Capture, CapturedState};
-use crate::plugin::{GivesBack, Plugin, Replay, ReplayedFate, ReplayedRows, Step};
+use crate::plugin::{GivesBack, Replay, ReplayedFate, ReplayedRows, Step, sanitised};
 
 /// The plugin fails as it did when the call was captured.
 const REPRODUCED: u8 = 3;
 /// The plugin fails in another way.
 const FAILS_OTHERWISE: u8 = 4;
+
+/// Bytes of what a capture says.
+const MAX_SHOWN: usize = 256;
 
 /// What came of the call, against what was captured.
 enum Verdict {
@@ -37,8 +40,8 @@ pub fn run(setup: &Setup, capture: &Capture, form: Form) -> Result<ExitCode> {
         Replay::Passed(rows) => Verdict::Passes(trial(&step, &capture.rows, rows)?),
     };
     match form {
-        Form::Json => print(&as_json(&setup.plugin, capture, &verdict).to_string()),
-        Form::Table => show(&as_lines(&setup.plugin, capture, &verdict)?),
+        Form::Json => print(&as_json(setup, capture, &verdict).to_string()),
+        Form::Table => show(&as_lines(setup, capture, &verdict)?),
     }
     Ok(ExitCode::from(match verdict {
         Verdict::Passes(_) => 0,
@@ -82,12 +85,11 @@ fn trial(step: &Step, rows: &RecordBatch, replayed: ReplayedRows) -> Result<Tria
     Ok(Trial { fates, made: if is_row_for_row { Vec::new() } else { made } })
 }
 
-fn as_lines(plugin: &Plugin, capture: &Capture, verdict: &Verdict) -> Result<Vec<Line>> {
+fn as_lines(setup: &Setup, capture: &Capture, verdict: &Verdict) -> Result<Vec<Line>> {
+    let (plugin, unlike) = (&*setup.plugin, unlike(setup, capture));
     let line = |tone, text: &str| Line { tone, text: text.to_owned() };
     let mut lines: Vec<Line> = facts(capture).iter().map(|fact| line(Tone::Faint, fact)).collect();
-    if let Some(other) = other_component(plugin, capture) {
-        lines.push(line(Tone::Warning, &other));
-    }
+    lines.extend(unlike.iter().map(|unlike| line(Tone::Warning, unlike)));
     lines.push(line(Tone::Plain, ""));
     match verdict {
         Verdict::Reproduced => {
@@ -106,24 +108,47 @@ fn as_lines(plugin: &Plugin, capture: &Capture, verdict: &Verdict) -> Result<Vec
     Ok(lines)
 }
 
-/// What to know before looking at the outcome, if the component is not the one that failed.
-fn other_component(plugin: &Plugin, capture: &Capture) -> Option<String> {
-    let failed = &capture.about.plugin;
-    (plugin.digest() != failed.sha256).then(|| {
-        format!(
+/// What to know before looking at the outcome: that the component is not the one that failed, or has not what that had.
+fn unlike(setup: &Setup, capture: &Capture) -> Vec<String> {
+    let (plugin, about) = (&setup.plugin, &capture.about);
+    let mut told = Vec::new();
+    if plugin.digest() != about.plugin.sha256 {
+        told.push(format!(
             "this is another component than the one that failed: {} {}, sha256 {}",
             plugin.name(),
             plugin.version(),
             plugin.digest()
-        )
-    })
+        ));
+    }
+    let granted: Vec<String> = setup.grants.capabilities().iter().map(ToString::to_string).collect();
+    if granted != about.granted {
+        let of =
+            |granted: &[String]| if granted.is_empty() { "nothing".to_owned() } else { granted.join(", ") };
+        told.push(format!(
+            "the step was granted {}, this run {}: see `--grant`",
+            sanitised(&of(&about.granted), MAX_SHOWN),
+            of(&granted)
+        ));
+    }
+    match (&about.reference, &setup.reference) {
+        // Rows from a file have no version that could be compared.
+        (Some(version), _) => told.push(format!(
+            "the step looked rows up in version {} of its table: those of `--reference` may be others",
+            sanitised(version, MAX_SHOWN)
+        )),
+        (None, Some(_)) => told.push("the step looked no rows up, as far as the capture tells".to_owned()),
+        (None, None) => {}
+    }
+    told
 }
 
-fn as_json(plugin: &Plugin, capture: &Capture, verdict: &Verdict) -> Value {
+fn as_json(setup: &Setup, capture: &Capture, verdict: &Verdict) -> Value {
+    let plugin = &setup.plugin;
     let mut told = json!({
         "capture": capture.about,
         "plugin": { "name": &**plugin.name(), "version": plugin.version(), "sha256": plugin.digest() },
         "same_component": plugin.digest() == capture.about.plugin.sha256,
+        "unlike": unlike(setup, capture),
     });
     match verdict {
         Verdict::Reproduced => told["outcome"] = "reproduced".into(),

@@ -10,8 +10,7 @@ use serde_json::Value;
 use super::json_rows::{Row, json_rows};
 use super::stream::{Cut, Piece, Stream};
 use crate::plugin::{
-    Grants, Limits, OnError, Plugin, PluginError, PluginKind, Rows, Step, StepError, StepOutcome,
-    StepSettings,
+    Grants, Limits, OnError, Plugin, PluginError, PluginKind, Rows, Step, StepOutcome, StepSettings,
 };
 use crate::reference_table::ReferenceTable;
 use crate::state;
@@ -102,9 +101,8 @@ impl Setup {
         let first = piece.rows.start;
         let numbers = Numbers::new(&stream.rows, first, piece.rows.len())?;
         let handed_over = numbers.of(&rows)?;
-        let outcome = step.run(Rows::new(rows), piece.watermark).map_err(|error| match error {
-            StepError::Refused { what, .. } | StepError::Broken { what, .. } => anyhow!(what),
-        })?;
+        let outcome =
+            step.run(Rows::new(rows), piece.watermark).map_err(|error| anyhow!(error.into_what()))?;
         note(trial, outcome, &numbers, &handed_over)
     }
 

@@ -224,6 +224,14 @@ fn every_table_and_the_state_have_their_own_folder() {
         "capture.folder",
         "lies inside the table of sink `bronze`",
     );
+    let samples = "layers.silver.steps[1].shadow.samples.file";
+    for (file, says) in [
+        ("./lake/silver/tidy.jsonl", "lies inside the table of sink `silver`"),
+        ("./lake/_sluicebox/tidy.jsonl", "lies inside the state location"),
+        ("s3://bucket/tidy.jsonl", "the path of a file on this machine"),
+    ] {
+        full("./shadow/tidy.jsonl", file, file, samples, says);
+    }
     minimal("./lake/bronze", "s3://bucket", "s3://", "layers.bronze.sink.delta", "s3://bucket/folder");
     minimal("./lake/_sluicebox", "ftp://host/state", "ftp://", "state", "is not a location");
 }

@@ -6,6 +6,7 @@ use arrow::compute::filter;
 use arrow::error::ArrowError;
 
 use super::columns::Columns;
+use super::kinds::Selection;
 use super::values;
 use super::verdict::{Counts, Verdict};
 use crate::plugin::{Rejected, StepOutcome};
@@ -13,7 +14,7 @@ use crate::plugin::{Rejected, StepOutcome};
 #[derive(Debug, Default, PartialEq)]
 pub struct Comparison {
     pub counts: Counts,
-    /// The first ones of each verdict.
+    /// Some of each kind.
     pub differences: Vec<Difference>,
 }
 
@@ -47,12 +48,27 @@ pub enum Fate {
     Missing,
 }
 
-/// Compares what came out. Of each verdict at most `shown` differences are described.
+impl Fate {
+    /// In samples.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kept(_) => "kept",
+            Self::Dropped => "dropped",
+            Self::Rejected(_) => "rejected",
+            Self::Failed(_) => "failed",
+            Self::Used => "used",
+            Self::Made(_) => "made",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+/// Compares what came out. All differences are counted; those that `shown` takes are given.
 pub fn compare(
     columns: &Columns,
     primary: &mut StepOutcome,
     shadow: &mut StepOutcome,
-    shown: usize,
+    shown: Selection<'_>,
 ) -> Result<Comparison, ArrowError> {
     let mut found = Found { shown, comparison: Comparison::default() };
     if columns.by_row {
@@ -64,17 +80,16 @@ pub fn compare(
     Ok(found.comparison)
 }
 
-struct Found {
-    shown: usize,
+struct Found<'a> {
+    shown: Selection<'a>,
     comparison: Comparison,
 }
 
-impl Found {
-    fn add(&mut self, verdict: Verdict, difference: impl FnOnce() -> Difference) {
-        let Comparison { counts, differences } = &mut self.comparison;
-        counts.add(verdict, 1);
-        if verdict != Verdict::Same && counts.get(verdict) <= self.shown as u64 {
-            differences.push(difference());
+impl Found<'_> {
+    fn add(&mut self, difference: Difference, primary: &StepOutcome, shadow: &StepOutcome) {
+        self.comparison.counts.add(difference.verdict, 1);
+        if difference.verdict != Verdict::Same && self.shown.takes(&difference, primary, shadow) {
+            self.comparison.differences.push(difference);
         }
     }
 
@@ -88,7 +103,7 @@ fn compare_kept_rows(
     columns: &Columns,
     primary: &mut StepOutcome,
     shadow: &mut StepOutcome,
-    found: &mut Found,
+    found: &mut Found<'_>,
 ) -> Result<(), ArrowError> {
     let both = &primary.fates.kept & &shadow.fates.kept;
     let differing = differing_columns(columns, primary, shadow, &both)?;
@@ -109,7 +124,8 @@ fn compare_kept_rows(
             true => verdict(one, other, primary, shadow),
             false => Verdict::Different,
         };
-        found.add(verdict, || Difference { verdict, row: Some(row), columns, primary: one, shadow: other });
+        let difference = Difference { verdict, row: Some(row), columns, primary: one, shadow: other };
+        found.add(difference, primary, shadow);
     }
     Ok(())
 }
@@ -145,7 +161,7 @@ fn selected(column: &ArrayRef, rows: Option<&BooleanArray>) -> Result<ArrayRef, 
 }
 
 /// Rows go into new ones on at least one side: of those that came in, only refusals and failures are compared.
-fn compare_used_rows(primary: &StepOutcome, shadow: &StepOutcome, found: &mut Found) {
+fn compare_used_rows(primary: &StepOutcome, shadow: &StepOutcome, found: &mut Found<'_>) {
     if have_same_fates(primary, shadow) {
         return;
     }
@@ -156,13 +172,8 @@ fn compare_used_rows(primary: &StepOutcome, shadow: &StepOutcome, found: &mut Fo
         let verdict = verdict(one, other, primary, shadow);
         if verdict != Verdict::Same {
             let columns = Vec::new();
-            found.add(verdict, || Difference {
-                verdict,
-                row: Some(row),
-                columns,
-                primary: one,
-                shadow: other,
-            });
+            let difference = Difference { verdict, row: Some(row), columns, primary: one, shadow: other };
+            found.add(difference, primary, shadow);
         }
     }
 }
@@ -172,7 +183,7 @@ fn compare_new_rows(
     columns: &Columns,
     primary: &mut StepOutcome,
     shadow: &mut StepOutcome,
-    found: &mut Found,
+    found: &mut Found<'_>,
 ) -> Result<(), ArrowError> {
     let counts = (primary.rows.num_rows(), shadow.rows.num_rows());
     let column = |outcome: &mut StepOutcome| -> Vec<ArrayRef> {
@@ -191,12 +202,10 @@ fn compare_new_rows(
     let difference =
         |verdict, primary, shadow| Difference { verdict, row: None, columns: Vec::new(), primary, shadow };
     for row in only_primary {
-        let verdict = Verdict::OnlyPrimary;
-        found.add(verdict, || difference(verdict, Fate::Made(row), Fate::Missing));
+        found.add(difference(Verdict::OnlyPrimary, Fate::Made(row), Fate::Missing), primary, shadow);
     }
     for row in only_shadow {
-        let verdict = Verdict::OnlyShadow;
-        found.add(verdict, || difference(verdict, Fate::Missing, Fate::Made(row)));
+        found.add(difference(Verdict::OnlyShadow, Fate::Missing, Fate::Made(row)), primary, shadow);
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What is compared, over outcomes as steps give them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -8,6 +9,7 @@ use proptest::prelude::*;
 
 use super::columns::Columns;
 use super::comparison::{Comparison, Difference, Fate, compare};
+use super::kinds::Selection;
 use super::verdict::{Counts, Verdict};
 use crate::plugin::{Failed, Fates, Rejected, Rows, StepOutcome};
 use crate::progress::StepCounts;
@@ -75,7 +77,11 @@ fn columns(by_row: bool) -> Columns {
 }
 
 fn compared(primary: &[Row], shadow: &[Row]) -> Comparison {
-    compare(&columns(true), &mut outcome(primary, None), &mut outcome(shadow, None), 10).unwrap()
+    compare(&columns(true), &mut outcome(primary, None), &mut outcome(shadow, None), all()).unwrap()
+}
+
+fn all() -> Selection<'static> {
+    Selection::new(usize::MAX, &|_| true)
 }
 
 fn counts(of: &[(Verdict, u64)]) -> Counts {
@@ -143,10 +149,36 @@ fn a_difference_names_its_columns_and_its_rows_on_both_sides() {
 #[test]
 fn differences_are_all_counted_and_few_are_described() {
     let (primary, shadow) = (vec![kept(1, "a"); 1000], vec![kept(2, "a"); 1000]);
+    let three = Selection::new(3, &|_| true);
     let comparison =
-        compare(&columns(true), &mut outcome(&primary, None), &mut outcome(&shadow, None), 3).unwrap();
+        compare(&columns(true), &mut outcome(&primary, None), &mut outcome(&shadow, None), three).unwrap();
     assert_eq!(comparison.counts, counts(&[(Verdict::Different, 1000)]));
     assert_eq!(comparison.differences.len(), 3);
+}
+
+/// A kind that comes last in a batch full of another one is shown: by columns, and by rules.
+#[test]
+fn a_rare_kind_is_shown_beside_a_frequent_one() {
+    let hot = Row::Rejected("hot");
+    let mut primary = vec![kept(1, "a"); 5000];
+    let mut shadow = vec![kept(2, "a"); 5000];
+    primary.extend(vec![hot.clone(); 5000]);
+    shadow.extend(vec![Row::Rejected("cold"); 5000]);
+    primary.extend([kept(1, "a"), hot]);
+    shadow.extend([kept(1, "b"), Row::Rejected("mild")]);
+    let seen = std::cell::RefCell::new(HashMap::<String, u32>::new());
+    let few = |kind: &str| {
+        let mut seen = seen.borrow_mut();
+        let count = seen.entry(kind.to_owned()).or_default();
+        *count += 1;
+        *count <= 2
+    };
+    let mut sides = (outcome(&primary, None), outcome(&shadow, None));
+    let comparison = compare(&columns(true), &mut sides.0, &mut sides.1, Selection::new(64, &few)).unwrap();
+    let rows: Vec<_> = comparison.differences.iter().filter_map(|difference| difference.row).collect();
+    assert_eq!(rows, [0, 1, 5000, 5001, 10_000, 10_001]);
+    let asked: u32 = seen.borrow().values().sum();
+    assert_eq!(asked, 3 + 3 + 1 + 1, "a kind that is not wanted any more is not asked for again");
 }
 
 #[test]
@@ -156,7 +188,7 @@ fn new_rows_are_compared_as_a_heap() {
     let mut primary = outcome(&used, Some(&[row(1, "a"), row(2, "b"), row(2, "b"), row(3, "c")]));
     let others = [Row::Dropped, Row::Failed, Row::Dropped];
     let mut shadow = outcome(&others, Some(&[row(3, "c"), row(2, "b"), row(1, "A")]));
-    let comparison = compare(&columns(false), &mut primary, &mut shadow, 10).unwrap();
+    let comparison = compare(&columns(false), &mut primary, &mut shadow, all()).unwrap();
     let expected = counts(&[
         (Verdict::Same, 2),
         (Verdict::OnlyPrimary, 2),
@@ -174,7 +206,7 @@ fn new_rows_are_compared_as_a_heap() {
 fn rows_kept_on_one_side_and_made_on_the_other_are_compared_as_new_ones() {
     let mut primary = outcome(&[kept(1, "a"), kept(2, "b")], None);
     let mut shadow = outcome(&[Row::Dropped, Row::Dropped], Some(&[(2, Some("b".to_owned()))]));
-    let comparison = compare(&columns(false), &mut primary, &mut shadow, 10).unwrap();
+    let comparison = compare(&columns(false), &mut primary, &mut shadow, all()).unwrap();
     assert_eq!(comparison.counts, counts(&[(Verdict::Same, 1), (Verdict::OnlyPrimary, 1)]));
 }
 
@@ -183,7 +215,8 @@ fn without_columns_in_common_no_new_rows_are_the_same() {
     let columns = Columns { by_row: false, compared: Vec::new(), unlike: Vec::new() };
     let made = [(1, None), (2, None)];
     let comparison =
-        compare(&columns, &mut outcome(&[], Some(&made)), &mut outcome(&[], Some(&made[..1])), 0).unwrap();
+        compare(&columns, &mut outcome(&[], Some(&made)), &mut outcome(&[], Some(&made[..1])), all())
+            .unwrap();
     assert_eq!(comparison.counts, counts(&[(Verdict::OnlyPrimary, 2), (Verdict::OnlyShadow, 1)]));
 }
 

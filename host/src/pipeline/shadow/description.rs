@@ -1,6 +1,7 @@
 //! Differences as samples: where the row was, and what both sides made of it, as JSON.
 
-use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array, AsArray, RecordBatch, StringArray, UInt64Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::Int64Type;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
@@ -8,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::columns::Columns;
 use super::comparison::{Difference, Fate, rule};
-use super::samples::Sample;
+use super::samples::{MAX_LINE, Sample};
 use crate::plugin::{HOST_COLUMNS, Rows, StepOutcome};
 use crate::progress::{OffsetRange, TopicPartition};
 
@@ -38,28 +39,6 @@ pub fn describe_failure(place: &Place<'_>, rows: usize, reason: &str) -> Sample 
     let mut position = place.position("failed");
     position.insert("rows".to_owned(), rows.into());
     Sample { position: position.into(), rows: json!({"shadow": {"fate": "failed", "reason": reason}}) }
-}
-
-/// Differences of one kind are alike for whoever reads them.
-pub fn kind(difference: &Difference, primary: &StepOutcome, shadow: &StepOutcome) -> String {
-    let side = |fate, outcome: &StepOutcome| match fate {
-        Fate::Rejected(number) => rule(outcome.rejected.as_ref(), number).unwrap_or_default().to_owned(),
-        fate => name(fate).to_owned(),
-    };
-    let (primary, shadow) = (side(difference.primary, primary), side(difference.shadow, shadow));
-    format!("{} {:?} {primary} {shadow}", difference.verdict.name(), difference.columns)
-}
-
-fn name(fate: Fate) -> &'static str {
-    match fate {
-        Fate::Kept(_) => "kept",
-        Fate::Dropped => "dropped",
-        Fate::Rejected(_) => "rejected",
-        Fate::Failed(_) => "failed",
-        Fate::Used => "used",
-        Fate::Made(_) => "made",
-        Fate::Missing => "missing",
-    }
 }
 
 /// Differences of one batch.
@@ -125,7 +104,7 @@ impl<'a> Side<'a> {
         let reason = |reasons: Option<&StringArray>, number: usize| {
             reasons.filter(|reasons| number < reasons.len()).map(|reasons| reasons.value(number).to_owned())
         };
-        let named = name(fate);
+        let named = fate.name();
         match fate {
             Fate::Kept(number) | Fate::Made(number) => {
                 json!({"fate": named, "row": row_as_json(&self.out, number)})
@@ -144,14 +123,19 @@ impl<'a> Side<'a> {
     }
 }
 
-/// Null, where JSON cannot hold the row.
+/// Null, where JSON cannot hold the row. One that is too long for a line is not written in the first place.
 fn row_as_json(rows: &RecordBatch, row: usize) -> Value {
     if row >= rows.num_rows() || rows.num_columns() == 0 {
         return Value::Null;
     }
+    let Ok(row) = take_record_batch(rows, &UInt64Array::from(vec![row as u64])) else { return Value::Null };
+    let bytes: usize = row.columns().iter().map(|column| column.get_buffer_memory_size()).sum();
+    if bytes > MAX_LINE {
+        return json!({ "too_long": bytes });
+    }
     let mut text = Vec::new();
     let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut text);
-    let written = writer.write(&rows.slice(row, 1)).and_then(|()| writer.finish());
+    let written = writer.write(&row).and_then(|()| writer.finish());
     drop(writer);
     written.ok().and_then(|()| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }

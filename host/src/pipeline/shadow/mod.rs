@@ -6,14 +6,17 @@ mod comparison;
 #[cfg(test)]
 mod comparison_tests;
 mod description;
+mod encoded;
+mod kinds;
 mod report;
+mod rest;
 mod samples;
 mod seats;
 mod values;
 mod verdict;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -21,25 +24,22 @@ use serde_json::Value;
 
 use self::columns::Columns;
 use self::comparison::compare;
-use self::description::{Describer, describe_failure, kind};
+use self::description::{Describer, describe_failure};
+use self::kinds::Selection;
 use self::report::Report;
+use self::rest::Rest;
 use self::seats::{SEATS, Seat};
 use self::verdict::{Counts, Verdict};
 use crate::plugin::{
-    Limits, OnError, Plugin, PluginError, Recycling, Rows, Step, StepError, StepOutcome, StepSettings,
-    thread_cpu_time,
+    Capability, Limits, OnError, Plugin, PluginError, Recycling, Rows, Step, StepOutcome, StepSettings,
 };
 use crate::telemetry::Metrics;
 
 pub use self::description::Place;
 pub use self::samples::SampleFile;
 
-/// Differences of each verdict that are described for one batch.
-const DESCRIBED: usize = 64;
-/// CPU time from which on a batch that breaks the shadow is followed by a rest, and how many times as long that is: a
-/// shadow that breaks slows its task down by a twentieth.
-const DEAR: Duration = Duration::from_millis(100);
-const REST: u32 = 20;
+/// Differences that are described for one batch.
+const DESCRIBED: usize = 256;
 
 /// A shadow with all that it is opened with, except the columns of its input.
 #[derive(Debug)]
@@ -50,6 +50,7 @@ pub struct ShadowSpec {
     layer: String,
     step: String,
     report: Report,
+    rest: Rest,
 }
 
 impl ShadowSpec {
@@ -65,7 +66,7 @@ impl ShadowSpec {
         let report = Report::new(layer.clone(), step.clone(), samples);
         // A batch that breaks it may not cost much more than one that does not.
         let limits = Limits { search_cpu: limits.cpu, ..limits };
-        Self { plugin, config, limits, layer, step, report }
+        Self { plugin, config, limits, layer, step, report, rest: Rest::default() }
     }
 
     pub fn plugin(&self) -> &Plugin {
@@ -75,6 +76,16 @@ impl ShadowSpec {
     /// What came of its rows so far, in one line.
     pub fn summary(&self) -> String {
         format!("shadow {}.{} ({}): {}", self.layer, self.step, self.named(), self.report.counts())
+    }
+
+    /// What it could make use of, and gets nothing of: it must have no effect.
+    pub fn lacks(&self) -> Vec<Capability> {
+        self.plugin.asks()
+    }
+
+    /// Waits until its samples are written, but not for long.
+    pub fn finish(&self) {
+        self.report.finish();
     }
 
     /// Opens it once beside the step, and says which columns the two do not have in common.
@@ -104,9 +115,15 @@ impl ShadowSpec {
 /// A shadow at work in one task.
 pub struct Shadow {
     spec: Arc<ShadowSpec>,
-    /// None where it could not be opened: it sits out this task.
-    opened: Option<Opened>,
-    rests_until: Option<Instant>,
+    instance: Instance,
+}
+
+enum Instance {
+    /// It rested when the task started.
+    Due,
+    Opened(Box<Opened>),
+    /// It could not be opened: it sits out this task.
+    Out,
 }
 
 struct Opened {
@@ -118,16 +135,29 @@ struct Opened {
 }
 
 impl Shadow {
-    /// Opens it beside the step. What goes wrong is logged.
+    /// Opens it beside the step, once it does not rest. What goes wrong is logged.
     pub fn open(spec: &Arc<ShadowSpec>, primary: &Step) -> Self {
-        let input = primary.input_schema().clone();
-        let opened = Self::take_seat(spec, primary, input).inspect_err(|why| {
-            spec.report.complain(&format!("the shadow is not tried: {why}"));
-        });
-        Self { spec: spec.clone(), opened: opened.ok(), rests_until: None }
+        let mut shadow = Self { spec: spec.clone(), instance: Instance::Due };
+        if spec.rest.is_over() {
+            shadow.open_beside(primary);
+        }
+        shadow
     }
 
-    fn take_seat(spec: &ShadowSpec, primary: &Step, input: SchemaRef) -> Result<Opened, String> {
+    fn open_beside(&mut self, primary: &Step) {
+        let spec = &self.spec;
+        let opened = spec.rest.after(|| Self::take_seat(spec, primary), Result::is_err);
+        self.instance = match opened {
+            Ok(opened) => Instance::Opened(Box::new(opened)),
+            Err(why) => {
+                spec.report.complain(&format!("the shadow is not tried: {why}"));
+                Instance::Out
+            }
+        };
+    }
+
+    fn take_seat(spec: &ShadowSpec, primary: &Step) -> Result<Opened, String> {
+        let input = primary.input_schema().clone();
         let seat = SEATS.take().ok_or("there are too many shadows in this worker already")?;
         let step = spec.open(&input).map_err(|error| error.to_string())?;
         let columns = Columns::of(primary, &step);
@@ -137,9 +167,9 @@ impl Shadow {
 
     /// Gives it the step's kept state, as a swap would. If it does not take that, it starts without.
     pub fn restore(&mut self, restore: impl FnOnce(&mut Step) -> Result<(), String>) {
-        let Some(opened) = &mut self.opened else { return };
+        let Instance::Opened(opened) = &mut self.instance else { return };
         let Some(step) = opened.step.as_mut().filter(|step| step.state_layout().is_some()) else { return };
-        match restore(step) {
+        match self.spec.rest.after(|| restore(step), Result::is_err) {
             Ok(()) => self.spec.report.say_once("the shadow goes on with the step's state"),
             Err(what) => {
                 self.spec.report.say_once(&format!(
@@ -150,25 +180,24 @@ impl Shadow {
         }
     }
 
-    /// Sends it what the step got, and compares what both made of it.
+    /// Sends it what the step `primary` got, and compares what both made of it.
     pub fn observe(
         &mut self,
         input: Rows,
-        primary: &mut StepOutcome,
+        primary: (&Step, &mut StepOutcome),
         watermark: Option<i64>,
         place: &Place<'_>,
         metrics: &Metrics,
     ) {
-        let counts = match self.opened.as_mut().filter(|_| !is_resting(&mut self.rests_until)) {
+        let (step, outcome) = primary;
+        let counts = match self.awake(step) {
             None => Counts::of(Verdict::Skipped, input.num_rows() as u64),
-            Some(opened) => {
-                let started = thread_cpu_time();
-                let counts = opened.try_batch(&self.spec, input, primary, watermark, place, metrics);
-                let took = thread_cpu_time().saturating_sub(started);
-                if counts.get(Verdict::Failed) > 0 && took > DEAR {
-                    self.rests_until = Some(Instant::now() + took * REST);
-                }
-                counts
+            Some((spec, opened)) => {
+                let tried = spec.rest.after(
+                    || opened.try_batch(spec, input, outcome, watermark, place, metrics),
+                    |tried| tried.broke,
+                );
+                tried.counts
             }
         };
         for (verdict, rows) in counts.iter() {
@@ -177,11 +206,26 @@ impl Shadow {
         self.spec.report.add(&counts);
     }
 
-    /// Between two epochs: what it remembers of its changes is forgotten, for nobody stores it.
+    /// Nothing, while it rests or sits out.
+    fn awake(&mut self, primary: &Step) -> Option<(&ShadowSpec, &mut Opened)> {
+        if !self.spec.rest.is_over() {
+            return None;
+        }
+        if matches!(self.instance, Instance::Due) {
+            self.open_beside(primary);
+        }
+        match &mut self.instance {
+            Instance::Opened(opened) => Some((&self.spec, opened)),
+            Instance::Due | Instance::Out => None,
+        }
+    }
+
+    /// Between two epochs: what it remembers of its changes is forgotten, for nobody stores it. While it rests, nothing is
+    /// added to that.
     pub fn cut(&mut self) {
-        let Some(opened) = &mut self.opened else { return };
-        let Some(step) = &mut opened.step else { return };
-        if let Err(error) = step.changes() {
+        let Instance::Opened(opened) = &mut self.instance else { return };
+        let Some(step) = opened.step.as_mut().filter(|_| self.spec.rest.is_over()) else { return };
+        if let Err(error) = self.spec.rest.after(|| step.changes(), Result::is_err) {
             self.spec.report.complain(&format!("the shadow broke: {error}"));
             opened.step = None;
             return;
@@ -189,6 +233,13 @@ impl Shadow {
         // One that keeps state goes on until its memory is used up.
         let _: Recycling = step.recycle();
     }
+}
+
+/// What came of a batch.
+struct Tried {
+    counts: Counts,
+    /// Whether it broke on the batch or on some of its rows. A batch without rows can do that too.
+    broke: bool,
 }
 
 impl Opened {
@@ -200,17 +251,19 @@ impl Opened {
         watermark: Option<i64>,
         place: &Place<'_>,
         metrics: &Metrics,
-    ) -> Counts {
+    ) -> Tried {
         let started = Instant::now();
         let outcome = self.run(spec, input.clone(), watermark);
         metrics.shadows.took(&spec.layer, &spec.step, "plugin", started.elapsed());
         let started = Instant::now();
-        let counts = match outcome {
+        let tried = match outcome {
             Ok(mut shadow) => {
-                self.compare(spec, input, primary, &mut shadow, place).unwrap_or_else(|error| {
+                let compared = self.compare(spec, input, primary, &mut shadow, place);
+                let counts = compared.unwrap_or_else(|error| {
                     spec.report.complain(&format!("the shadow cannot be compared: {error}"));
                     Counts::of(Verdict::Skipped, primary.counts.rows_in)
-                })
+                });
+                Tried { counts, broke: shadow.failed.is_some() }
             }
             Err(reason) => {
                 let rows = input.num_rows();
@@ -218,11 +271,11 @@ impl Opened {
                 if spec.report.wants_samples() && spec.report.takes_sample("failed as a whole") {
                     spec.report.show([describe_failure(place, rows, &reason)]);
                 }
-                Counts::of(Verdict::Failed, rows as u64)
+                Tried { counts: Counts::of(Verdict::Failed, rows as u64), broke: true }
             }
         };
         metrics.shadows.took(&spec.layer, &spec.step, "comparison", started.elapsed());
-        counts
+        tried
     }
 
     /// A shadow that broke for good, and its state with it, is opened anew.
@@ -231,11 +284,12 @@ impl Opened {
             self.step = Some(spec.open(&self.input).map_err(|error| error.to_string())?);
         }
         let Some(step) = &mut self.step else { return Err("it is not open".to_owned()) };
-        step.run(rows, watermark).map_err(|error| {
+        let outcome = step.run(rows, watermark);
+        // Nobody captures it, and it holds on to the batch.
+        drop(step.take_faulty_call());
+        outcome.map_err(|error| {
             self.step = None;
-            match error {
-                StepError::Refused { what, .. } | StepError::Broken { what, .. } => what,
-            }
+            error.into_what()
         })
     }
 
@@ -247,10 +301,10 @@ impl Opened {
         shadow: &mut StepOutcome,
         place: &Place<'_>,
     ) -> Result<Counts, ArrowError> {
+        let wants = |kind: &str| spec.report.takes_sample(kind);
         let described = if spec.report.wants_samples() { DESCRIBED } else { 0 };
-        let comparison = compare(&self.columns, primary, shadow, described)?;
-        let mut shown = comparison.differences;
-        shown.retain(|difference| spec.report.takes_sample(&kind(difference, primary, shadow)));
+        let comparison = compare(&self.columns, primary, shadow, Selection::new(described, &wants))?;
+        let shown = comparison.differences;
         if !shown.is_empty() {
             let describer = Describer::new(place, &self.columns, input, primary, shadow);
             spec.report.show(shown.iter().map(|difference| describer.describe(difference)));
@@ -266,16 +320,15 @@ impl ShadowSpec {
         if !columns.unlike.is_empty() {
             report.say_once(&format!("the shadow has other columns: {}", columns.unlike.join("; ")));
         }
+        let lacks: Vec<_> = self.lacks().iter().map(|capability| capability.name()).collect();
+        if !lacks.is_empty() {
+            report.say_once(&format!(
+                "nothing is granted to a shadow, and this one may ask for {}",
+                lacks.join(", ")
+            ));
+        }
         if step.state_layout().is_some() && primary.state_layout().is_none() {
             report.say_once("the shadow keeps state, which the step does not: it starts without");
         }
     }
-}
-
-fn is_resting(until: &mut Option<Instant>) -> bool {
-    let is_over = until.is_some_and(|until| until <= Instant::now());
-    if is_over {
-        *until = None;
-    }
-    until.is_some()
 }

@@ -66,8 +66,13 @@ impl Report {
     pub fn show(&self, samples: impl IntoIterator<Item = Sample>) {
         let added = self.samples.as_ref().map_or(Ok(()), |file| file.add(samples));
         if let Err(error) = added {
-            self.complain(&format!("the samples of the shadow's differences cannot be written: {error}"));
+            self.complain(&format!("some samples of the shadow's differences are let go: {error}"));
         }
+    }
+
+    /// Waits until samples are written, but not for long.
+    pub fn finish(&self) {
+        self.samples.iter().for_each(SampleFile::finish);
     }
 
     /// The shadow is in trouble; the step is not.

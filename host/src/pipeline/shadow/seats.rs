@@ -1,10 +1,10 @@
-//! Instances of plugins come from one pool (`EngineSettings::max_instances`): shadows leave the steps theirs.
+//! Instances of shadows come from the pool of all plugins, which has so many for them: beyond that steps would lack theirs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A quarter of the pool.
-pub static SEATS: Seats = Seats::new(250);
+use crate::plugin::MAX_SHADOWS;
 
+pub static SEATS: Seats = Seats::new(MAX_SHADOWS as usize);
 pub struct Seats {
     free: AtomicUsize,
 }

@@ -5,6 +5,11 @@ use arrow::buffer::BooleanBuffer;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows, SortField};
 
+use super::encoded;
+
+/// Bytes that both sides may take together in the form in which they are compared.
+const MAX_ENCODED: usize = 256 << 20;
+
 /// The rows in which two columns of one type and length differ; `None` if in none.
 pub fn differing(one: &ArrayRef, other: &ArrayRef) -> Result<Option<BooleanBuffer>, ArrowError> {
     if one == other {
@@ -44,8 +49,14 @@ pub fn unmatched(one: &[ArrayRef], other: &[ArrayRef]) -> Result<[Vec<usize>; 2]
     Ok(unmatched)
 }
 
-/// In a form in which rows are the same if their bytes are.
+/// In a form in which rows are the same if their bytes are; it may take [`MAX_ENCODED`].
 fn rows(one: &[ArrayRef], other: &[ArrayRef]) -> Result<[Rows; 2], ArrowError> {
+    let encoded = encoded::bytes(one).saturating_add(encoded::bytes(other));
+    if encoded > MAX_ENCODED {
+        return Err(ArrowError::MemoryError(format!(
+            "the values would take up to {encoded} bytes, of {MAX_ENCODED}: lists are the largest"
+        )));
+    }
     let fields = one.iter().map(|column| SortField::new(column.data_type().clone()));
     let converter = RowConverter::new(fields.collect())?;
     Ok([converter.convert_columns(one)?, converter.convert_columns(other)?])
@@ -56,9 +67,10 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{
-        Float64Array, Int64Array, Int64Builder, ListBuilder, MapBuilder, StringArray, StringBuilder,
-        StructArray,
+        BooleanArray, Float64Array, Int64Array, Int64Builder, ListArray, ListBuilder, MapBuilder,
+        StringArray, StringBuilder, StructArray,
     };
+    use arrow::buffer::OffsetBuffer;
     use arrow::datatypes::{DataType, Field};
 
     use super::*;
@@ -101,6 +113,24 @@ mod tests {
         };
         assert_eq!(differ(maps(1), maps(2)), [0]);
         assert_eq!(differ(maps(1), maps(1)), [0; 0]);
+    }
+
+    /// Two megabytes of bits as lists of lists would take a gigabyte to compare.
+    #[test]
+    fn what_would_take_too_much_is_not_compared() {
+        let nested = |value: bool| {
+            let mut column: ArrayRef = Arc::new(BooleanArray::from(vec![value; 1 << 21]));
+            for _ in 0..3 {
+                let item = Arc::new(Field::new("item", column.data_type().clone(), true));
+                let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(1, column.len()));
+                column = Arc::new(ListArray::new(item, offsets, column, None));
+            }
+            column
+        };
+        let error = differing(&nested(true), &nested(false)).unwrap_err();
+        assert!(matches!(error, ArrowError::MemoryError(_)), "{error}");
+        assert!(unmatched(&[nested(true)], &[nested(false)]).is_err());
+        assert!(differing(&nested(true), &nested(true)).unwrap().is_none(), "the same is the same");
     }
 
     #[test]

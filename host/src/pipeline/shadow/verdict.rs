@@ -60,10 +60,6 @@ impl Counts {
         counts
     }
 
-    pub fn get(&self, verdict: Verdict) -> u64 {
-        self.0[verdict as usize]
-    }
-
     pub fn add(&mut self, verdict: Verdict, rows: u64) {
         self.0[verdict as usize] += rows;
     }

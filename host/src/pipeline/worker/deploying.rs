@@ -8,6 +8,7 @@ use tracing::{error, info};
 
 use super::{Worker, WorkerError};
 use crate::pipeline::deployment::{Comeback, Deployment, put_in_force};
+use crate::pipeline::share_limit;
 use crate::pipeline::topics::{TopicLooks, TopicWatch};
 use crate::progress::Accounting;
 
@@ -106,6 +107,11 @@ impl Worker {
                 "goes on with"
             );
         }
+        let is_judged_alike = self.writer.configuration == configuration.digest
+            && share_limit::limits(&self.blueprint.tree) == share_limit::limits(&blueprint.tree);
+        if !is_judged_alike {
+            self.under_configuration = Accounting::default();
+        }
         self.metrics.set_steps(blueprint.tree.step_names());
         let topics = TopicWatch::new(self.intake.handle(), self.writer.ledger.clone(), &blueprint.tree);
         self.topics = TopicLooks::new(topics.clone());
@@ -117,7 +123,6 @@ impl Worker {
         self.open_sinks = open_sinks;
         self.appliers = None;
         self.tasks.suspects.clear();
-        self.under_configuration = Accounting::default();
         self.restart().await
     }
 }

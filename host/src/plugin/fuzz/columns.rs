@@ -2,13 +2,14 @@
 
 use super::super::bindings::{aggregate, transform, types};
 use super::super::instance::{StatedOutcome, StatedPlan};
+use super::super::joining::Allotment;
 use super::super::limits::Limits;
 use super::super::outcome::Outcome;
 use super::super::plan::{Output, Plan};
 use super::super::round_trip::Dice;
 use super::super::rows::Rows;
 use super::super::step::StepOutcome;
-use super::session::fuzz;
+use super::seeds::fuzz;
 use super::stated;
 use super::{assert_sound, input, use_up};
 
@@ -82,20 +83,31 @@ fn one(seed: u64) -> bool {
         output => StatedPlan::Transform(types::TransformPlan { output, ..stated_plan }),
     };
     let Ok(plan) = Plan::check(stated_plan, batch.schema_ref()) else { return false };
-    let mut stated = outcome(&mut dice, &plan, rows);
-    for _ in 0..dice.below(4) {
-        damage(&mut dice, &mut stated);
-    }
-    let stated = match aggregates && plan.output == Output::Rows {
-        true => {
-            StatedOutcome::Aggregate(aggregate::Emission { rejected: stated.rejected, batch: stated.batch })
+    // As the search for rows that break the plugin does it: in pieces, with one limit for all.
+    let mut allotment = Allotment::new(&limits);
+    let mut pieces = Vec::new();
+    let mut left = rows;
+    for last in (0..1 + dice.below(4)).rev() {
+        let rows = if last == 0 { left } else { dice.below(left + 1) };
+        left -= rows;
+        let mut stated = outcome(&mut dice, &plan, rows);
+        for _ in 0..dice.below(4) {
+            damage(&mut dice, &mut stated);
         }
-        false => StatedOutcome::Transform(stated),
-    };
-    let Ok(outcome) = Outcome::check(stated, rows, &plan, &limits) else { return false };
-    let outcome = match dice.below(2) {
-        0 => outcome,
-        _ => Outcome::joined(vec![outcome], &plan).unwrap(),
+        let stated = match aggregates && plan.output == Output::Rows {
+            true => StatedOutcome::Aggregate(aggregate::Emission {
+                rejected: stated.rejected,
+                batch: stated.batch,
+            }),
+            false => StatedOutcome::Transform(stated),
+        };
+        let Ok(outcome) = Outcome::check(stated, rows, &plan, &limits) else { return false };
+        let Ok(()) = allotment.take(&outcome, &plan) else { return false };
+        pieces.push(outcome);
+    }
+    let outcome = match pieces.len() {
+        1 if dice.below(2) == 0 => pieces.remove(0),
+        _ => Outcome::joined(pieces, &plan).unwrap(),
     };
     let StepOutcome { rows: out, counts, rejected, .. } = outcome.carry_out(Rows::new(batch), &plan);
     assert!(counts.balances() && counts.rows_in == rows as u64 && counts.made <= 25, "{counts:?}");

@@ -6,12 +6,10 @@
 
 mod columns;
 mod records;
-#[path = "../../../tests/fuzzing/session.rs"]
-mod session;
+#[path = "../../../tests/fuzzing/seeds.rs"]
+mod seeds;
 mod state;
 mod stated;
-
-use std::sync::Arc;
 
 use arrow::array::{Array, ArrayData, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -76,6 +74,5 @@ fn use_up(batch: RecordBatch) {
     let joined = arrow::compute::concat_batches(rest.schema_ref(), [&rest, &rest]).unwrap();
     assert_sound(&joined);
     super::records::write_all(&joined);
-    let lowered = super::lower::lower(joined.columns());
-    drop(Arc::new(lowered));
+    drop(super::lower::lower(joined.columns()));
 }

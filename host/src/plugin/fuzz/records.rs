@@ -9,7 +9,7 @@ use super::super::records::{Allowance, write_all};
 use super::super::round_trip::Dice;
 use super::super::rows::Rows;
 use super::super::step::StepOutcome;
-use super::session::fuzz;
+use super::seeds::fuzz;
 use super::{assert_sound, columns, drawn, input, stated, use_up};
 
 /// What a text is damaged with: tokens of JSON, and values at which something is apt to go wrong.

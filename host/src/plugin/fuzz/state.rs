@@ -3,7 +3,7 @@
 use super::super::bindings::state;
 use super::super::round_trip::Dice;
 use super::super::state::{check_changes, check_layout};
-use super::session::fuzz;
+use super::seeds::fuzz;
 use super::{assert_sound, stated, use_up};
 
 fn one(seed: u64) -> bool {

@@ -19,6 +19,7 @@ use arrow::datatypes::TimeUnit;
 pub(super) use self::allowance::Allowance;
 use self::write::RowWriter;
 use super::error::Fault;
+use super::limits::thread_cpu_time;
 use super::outcome::Outcome;
 use super::step::Step;
 
@@ -27,7 +28,8 @@ use super::step::Step;
 const TEXT_BYTES: usize = 1 << 20;
 
 impl Step {
-    /// Hands a batch over as JSON, in as many calls as its size asks for. The outcome is that of the whole.
+    /// Hands a batch over as JSON, in as many calls as its size asks for, which have the time of one. The outcome is that of
+    /// the whole.
     pub(super) fn process_as_records(
         &mut self,
         columns: &[ArrayRef],
@@ -40,11 +42,18 @@ impl Step {
         let writer = RowWriter::new(names.zip(columns.iter().map(AsRef::as_ref)));
         let mut allowance = Allowance::new(&self.limits);
         let mut outcomes = Vec::new();
+        let mut left = cpu;
         let mut done = 0;
         while done < rows {
             let (text, range) = write_text(&writer, done..rows);
             done = range.end;
-            let stated = self.live_instance()?.process_records(cpu, &text)?;
+            let instance = self.live_instance()?;
+            let started = thread_cpu_time();
+            let stated = instance.process_records(left, &text).map_err(|fault| match fault {
+                Fault::Time(_) => Fault::Time(cpu),
+                other => other,
+            })?;
+            left = left.saturating_sub(thread_cpu_time().saturating_sub(started));
             allowance.take(&stated)?;
             let checked = Outcome::of_records(stated, range.len(), &self.plan, &mut allowance);
             outcomes.push(checked.map_err(Fault::Malformed)?);

@@ -84,6 +84,9 @@ impl Aggregate for Hostile {
     /// Emits all counts when there is a watermark.
     fn update(input: Batch, watermark: Option<i64>) -> Result<Emission, Error> {
         with_memory(|memory| {
+            if memory.behaviour == "spins-without-rows" && input.rows == 0 {
+                spin();
+            }
             if memory.behaviour == "leaks" {
                 memory.leaked.push(vec![1; 1 << 20]);
             }
@@ -118,6 +121,13 @@ impl Aggregate for Hostile {
     }
 }
 
+fn spin() -> ! {
+    let mut turns: u64 = 0;
+    loop {
+        turns = std::hint::black_box(turns.wrapping_add(1));
+    }
+}
+
 impl State for Hostile {
     fn layout() -> Result<Fields, Error> {
         with_memory(|memory| {
@@ -144,6 +154,7 @@ impl State for Hostile {
             Ok(match memory.behaviour.as_str() {
                 "changes-malformed" => Delta { upserts: Some(batch(vec![changed])), deletes: None },
                 "changes-trap" => unreachable!(),
+                "changes-spin" => spin(),
                 _ => Delta { upserts: Some(batch(vec![changed, counts])), deletes: None },
             })
         })
@@ -151,6 +162,9 @@ impl State for Hostile {
 
     fn restore(upserts: Batch) -> Result<(), Error> {
         with_memory(|memory| {
+            if memory.behaviour == "restore-spins" {
+                spin();
+            }
             if memory.behaviour == "restore-fails" {
                 return Err(Error::Data("not my state".into()));
             }

@@ -67,6 +67,11 @@ impl Records for Hostile {
                 let rows = rows.iter().map(|row| if even(row) { text(row) } else { Value::Null });
                 outcome.rows = Some(Value::Array(rows.collect()).to_string());
             }
+            "is-slow" => {
+                for turn in 0..rows.len() * 10_000 {
+                    std::hint::black_box(turn);
+                }
+            }
             "rejects-id" if has_id => {
                 let row = rows.iter().position(|row| row["id"] == *setting("id")).unwrap_or(0);
                 outcome.rejected = vec![reject(row, "even")];

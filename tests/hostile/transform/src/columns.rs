@@ -52,6 +52,14 @@ pub fn well(ids: &[i64]) -> Batch {
     Batch { rows: rows as u32, columns }
 }
 
+/// The same with a text of so many bytes in the last row, and empty ones before it.
+pub fn with_text(mut batch: Batch, bytes: usize) -> Batch {
+    let rows = batch.rows as usize;
+    let offsets = (0..=rows).map(|row| if row < rows { 0 } else { bytes as i32 }).collect();
+    batch.columns[TEXT].values = Values::Bytes(ByteStrings { offsets, data: vec![b'x'; bytes] });
+    batch
+}
+
 /// What to get wrong.
 pub struct Shape<'a> {
     pub name: &'a str,

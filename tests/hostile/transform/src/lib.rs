@@ -102,6 +102,10 @@ impl Transform for Hostile {
             "grows-on-id" if has_id => grow(),
             "malformed-on-id" if has_id => outcome.batch = None,
             "data-error-on-id" if has_id => return Err(Error::Data("an id\nthat it does not like".into())),
+            // Nothing for several rows, and megabytes for each by itself.
+            "gives-much-alone" if rows > 1 => unreachable!(),
+            "gives-much-alone" => outcome.batch = Some(columns::with_text(well(ids), 3 << 20)),
+            "gives-much-on-id" if has_id => outcome.batch = Some(columns::with_text(well(ids), 3 << 20)),
             "claims-gigabytes" => claim_gigabytes(&mut outcome),
             "floods-the-log" => {
                 (0..100_000).for_each(|_| log::log(log::Level::Error, "a flood\nof \u{1b}[31m messages"))
