@@ -14,7 +14,11 @@ const PREVIEW1: &str = "wasi_snapshot_preview1";
 pub fn component(core: &Path) -> Result<Vec<u8>> {
     let module = fs::read(core).with_context(|| format!("cannot read {}", core.display()))?;
     let mut encoder = ComponentEncoder::default();
-    encoder.validate(true).module(&module)?.adapter(PREVIEW1, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?;
+    encoder.validate(true).module(&module)?;
+    // One that is not needed would still have its interfaces merged with the module's. A module has names as they are.
+    if module.windows(PREVIEW1.len()).any(|bytes| bytes == PREVIEW1.as_bytes()) {
+        encoder.adapter(PREVIEW1, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?;
+    }
     let component = encoder.encode()?;
     // A module without the custom section encodes without complaint to a component that exports nothing.
     let DecodedWasm::Component(resolve, world) = wit_component::decode(&component)? else {

@@ -31,6 +31,13 @@ pub fn hostile_component(name: &str) -> Result<String> {
     Ok(format!("{folder}/{name}.wasm"))
 }
 
+/// Where `cargo xtask languages` puts the example plugins in languages other than Rust, and their tools.
+pub fn languages() -> Result<PathBuf> {
+    let default = || concat!(env!("CARGO_MANIFEST_DIR"), "/../target/languages").into();
+    let folder = std::env::var_os("SLUICEBOX_LANGUAGES").map_or_else(default, PathBuf::from);
+    folder.canonicalize().with_context(|| format!("no {}: run `cargo xtask languages`", folder.display()))
+}
+
 /// How a call went.
 #[derive(Debug)]
 pub struct Said {

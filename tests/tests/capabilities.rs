@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use arrow::array::AsArray;
 use sluicebox_tests::broker::Broker;
 use sluicebox_tests::numbers::Numbers;
 use sluicebox_tests::pipeline::{Pipeline, Settings};
-use sluicebox_tests::program::hostile_component;
+use sluicebox_tests::program::{hostile_component, languages, sluicebox};
 use sluicebox_tests::tables::strings;
 
 const FILE: &str = include_str!("../pipelines/capabilities.yaml");
@@ -83,4 +85,58 @@ fn a_step_finds_what_it_was_granted() -> Result<()> {
     assert_eq!(shown.matches("not deterministic: dir").count(), 2, "{shown}");
     pipeline.audit()?;
     pipeline.close()
+}
+
+/// What `sluicebox plugin run` makes of these rows, and whether it says that there are failed ones.
+fn run(plugin: &str, rows: &str, arguments: &[&str]) -> Result<String> {
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("rows.jsonl"), rows)?;
+    fs::create_dir(folder.path().join("rates"))?;
+    fs::write(folder.path().join("rates/rates.csv"), "USD,0.5\n")?;
+    let plugin = languages()?.join(format!("{plugin}.wasm")).display().to_string();
+    let command = [&["plugin", "run", &plugin, "--input", "rows.jsonl"][..], arguments].concat();
+    let said = sluicebox(folder.path(), &command)?;
+    Ok(said.output + &said.errors)
+}
+
+/// Python's `open`, JavaScript's `fetch` and C's `time` find what the step was granted, and nothing without.
+#[test]
+fn grants_are_used_by_the_libraries_of_other_languages() -> Result<()> {
+    let prices = r#"{"price": 3.0, "currency": "USD"}"#;
+    let rates = ["-c", "rates=/rates/rates.csv"];
+    let granted = run("exchange", prices, &[&rates[..], &["--grant", "dir=/rates=rates"]].concat())?;
+    assert!(granted.contains("1.5") && granted.contains("1 kept"), "{granted}");
+    let refused = run("exchange", prices, &rates)?;
+    assert!(refused.contains("FileNotFoundError"), "{refused}");
+
+    let shop = TcpListener::bind("127.0.0.1:0")?;
+    let host = format!("localhost:{}", shop.local_addr()?.port());
+    let asked = thread::spawn(move || -> std::io::Result<String> {
+        let (mut connection, _) = shop.accept()?;
+        let mut request = String::new();
+        BufReader::new(connection.try_clone()?).read_line(&mut request)?;
+        let body = r#"{"tea": 7}"#;
+        write!(
+            connection,
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        Ok(request)
+    });
+    let articles = r#"{"article": "tea"}"#;
+    let url = format!("url=http://{host}/stock");
+    let refused = run("stock", articles, &["-c", &url])?;
+    assert!(refused.contains("1 failed") && refused.contains("host API"), "{refused}");
+    let granted = run("stock", articles, &["-c", &url, "--grant", &format!("http={host}")])?;
+    assert!(granted.contains('7') && granted.contains("1 kept"), "{granted}");
+    let asked = asked.join().ok().context("the shop panicked")??;
+    assert!(asked.starts_with("GET /stock HTTP/1.1"), "{asked}");
+
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let sold = format!("{{\"sold_at\": {}}}", now - 5_000_000);
+    let granted = run("age", &sold, &["--grant", "clock"])?;
+    assert!(granted.contains(" 50000"), "{granted}");
+    let refused = run("age", &sold, &[])?;
+    assert!(refused.contains(&format!("-{}", now - 5_000_000)), "the clock stands at zero: {refused}");
+    Ok(())
 }

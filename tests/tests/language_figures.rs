@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use serde_json::{Value, json};
 use sluicebox::plugin::{Engine, EngineSettings, Limits, OnError, Plugin, Rows, Step, StepSettings};
+use sluicebox_tests::program::languages;
 
 const ROWS: usize = 8192;
 /// Limits that are tried, in MiB.
@@ -55,8 +56,7 @@ fn orders(rows: usize) -> Result<RecordBatch> {
 }
 
 fn component(name: &str) -> Result<PathBuf> {
-    let folder = std::env::var_os("SLUICEBOX_LANGUAGES").context("SLUICEBOX_LANGUAGES is not set")?;
-    Ok(PathBuf::from(folder).join(format!("{name}.wasm")))
+    Ok(languages()?.join(format!("{name}.wasm")))
 }
 
 /// CPU time that `work` takes: of this thread, or of all.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use sluicebox_tests::program::{Said, binaries, sluicebox};
+use sluicebox_tests::program::{Said, binaries, languages, sluicebox};
 
 const WALK_THROUGH: &str = include_str!("../../docs/plugin-tools.md");
 
@@ -126,7 +126,7 @@ impl Language {
             ensure!(said.code == Some(0), "{said:?}");
             let project = folder.path().join(&name);
             let (here, there) = self.tools;
-            std::os::unix::fs::symlink(language_tools()?.join(there), project.join(here))?;
+            std::os::unix::fs::symlink(languages()?.join(there), project.join(here))?;
             let readme = fs::read_to_string(project.join("README.md"))?;
             let script = readme.split("```sh\n").nth(1).and_then(|rest| rest.split_once("```"));
             // What fetches tools was done before, into the folder that the project's link names.
@@ -150,14 +150,6 @@ impl Language {
         }
         Ok(())
     }
-}
-
-fn language_tools() -> Result<PathBuf> {
-    let folder = std::env::var_os("SLUICEBOX_LANGUAGES").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/languages")),
-        PathBuf::from,
-    );
-    folder.canonicalize().with_context(|| format!("no {}: run `cargo xtask languages`", folder.display()))
 }
 
 #[test]

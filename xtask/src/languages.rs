@@ -3,6 +3,7 @@
 //! Tools come from the public registries into `target/`, at the versions that the examples pin. A component is built
 //! only if something that goes into it is newer: the runtimes of Python and JavaScript take a while.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,9 +16,15 @@ use crate::{Workspace, python, tools};
 /// An example: its source and the world that it is built for.
 type Example = (&'static str, &'static str);
 
-const C: [Example; 2] = [("unit_price", "transform-plugin"), ("countries", "records-plugin")];
-const JAVASCRIPT: [Example; 2] = [("shipment", "transform-plugin"), ("attributes", "records-plugin")];
-const PYTHON: [Example; 2] = [("weekday", "transform-plugin"), ("due_date", "records-plugin")];
+const C: [Example; 3] =
+    [("unit_price", "transform-plugin"), ("countries", "records-plugin"), ("age", "transform-plugin")];
+const JAVASCRIPT: [Example; 3] =
+    [("shipment", "transform-plugin"), ("attributes", "records-plugin"), ("stock", "records-plugin")];
+const PYTHON: [Example; 3] =
+    [("weekday", "transform-plugin"), ("due_date", "records-plugin"), ("exchange", "records-plugin")];
+
+/// What componentize-js puts into a component beyond the least, for the examples that use it.
+const FEATURES: [(&str, &[&str]); 1] = [("stock", &["clocks", "http"])];
 
 /// Builds all components, into [`Workspace::language_plugins`].
 pub fn build(workspace: &Workspace) -> Result<()> {
@@ -157,7 +164,9 @@ fn javascript_component(build: &Build<'_>, output: &Path) -> Result<()> {
     }
     let mut node = Command::new("node");
     node.current_dir(&work).args(["build.js", &format!("{}.js", build.source), build.world]);
-    tools::run(node.arg(build.wit()).arg(output))
+    let features =
+        FEATURES.iter().filter(|(source, _)| *source == build.source).flat_map(|(_, features)| *features);
+    tools::run(node.arg(build.wit()).arg(output).args(features))
 }
 
 fn python_component(build: &Build<'_>, output: &Path) -> Result<()> {
@@ -173,7 +182,7 @@ fn python_bindings(workspace: &Workspace) -> Result<PathBuf> {
         fs::remove_dir_all(&bindings)?;
     }
     let mut componentize = componentize_py(workspace)?;
-    for (_, world) in PYTHON {
+    for world in BTreeSet::from(PYTHON.map(|(_, world)| world)) {
         componentize.args(["-w", world]);
     }
     tools::run(componentize.arg("bindings").arg(&bindings))?;

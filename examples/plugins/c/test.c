@@ -1,9 +1,10 @@
-// What the two plugins do, without WebAssembly: `cc test.c && ./a.out`.
+// What the plugins do, without WebAssembly: `cc test.c && ./a.out`.
 
 #undef NDEBUG
 #include <assert.h>
 #include <stdio.h>
 
+#include "age.h"
 #include "countries.h"
 #include "unit_price.h"
 
@@ -36,10 +37,17 @@ static void countries_are_found_whole(void) {
     assert(!is_listed((Slice){"null", 4}, list, strlen(list)));
 }
 
+static void ages_are_seconds(void) {
+    int64_t times[] = {90, 100, INT64_MIN}, seconds[3];
+    ages(3, times, 100, seconds);
+    assert(seconds[0] == 10 && seconds[1] == 0);
+}
+
 int main(void) {
+    ages_are_seconds();
     prices_are_divided_where_both_are_present();
     rows_are_walked();
     countries_are_found_whole();
-    puts("3 tests passed");
+    puts("4 tests passed");
     return 0;
 }

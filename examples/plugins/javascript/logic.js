@@ -1,4 +1,4 @@
-// What the two plugins do, apart from how it crosses the boundary.
+// What the plugins do, apart from how it crosses the boundary.
 
 /** Float64Array times BigInt64Array; null where either is. Bitmaps are absent where nothing is null. */
 export function shipmentWeights(weights, weightsPresent, quantities, quantitiesPresent) {
@@ -15,4 +15,9 @@ export function shipmentWeights(weights, weightsPresent, quantities, quantitiesP
 export function colourAndSize(attributes) {
   const { colour, size } = JSON.parse(attributes ?? "{}");
   return { colour, size: size === undefined ? null : String(size) };
+}
+
+/** `pieces` has numbers by article; what it does not name is not known. */
+export function inStock(rows, pieces) {
+  return rows.map(({ article }) => ({ in_stock: pieces[article] ?? null }));
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { colourAndSize, shipmentWeights } from "./logic.js";
+import { colourAndSize, inStock, shipmentWeights } from "./logic.js";
 
 test("weights are multiplied, and null where either is", () => {
   const weights = Float64Array.of(0.5, 2, 3);
@@ -16,4 +16,8 @@ test("attributes are taken out of their text", () => {
   assert.deepEqual(colourAndSize('{"colour": "red", "size": 42}'), { colour: "red", size: "42" });
   assert.deepEqual(colourAndSize(null), { colour: undefined, size: null });
   assert.throws(() => colourAndSize("{colour: red}"), SyntaxError);
+});
+
+test("articles that are not named have no number", () => {
+  assert.deepEqual(inStock([{ article: "a" }, { article: "b" }], { a: 0 }), [{ in_stock: 0 }, { in_stock: null }]);
 });

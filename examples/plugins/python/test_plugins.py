@@ -1,9 +1,12 @@
 """The plugins without WebAssembly, against the bindings that componentize-py makes."""
 
 import json
+import tempfile
 import unittest
+from pathlib import Path
 
 import due_date
+import exchange
 import weekday
 from componentize_py_types import Err
 from wit_world.imports.types import Batch, Column, Field, Kind_Timestamp, Kind_Utf8, TimestampType, TimeUnit, Values_Int64
@@ -40,6 +43,18 @@ class DueDate(unittest.TestCase):
     def test_what_is_no_date_is_an_error(self):
         with self.assertRaises(ValueError):
             self.plugin.apply('[{"due":"tomorrow"}]')
+
+
+class Exchange(unittest.TestCase):
+    def test_prices_are_converted_where_there_is_a_rate(self):
+        with tempfile.TemporaryDirectory() as folder:
+            rates = Path(folder, "rates.csv")
+            rates.write_text("USD,0.5\n")
+            plugin = exchange.Records()
+            plugin.open(json.dumps({"rates": str(rates)}), [])
+        outcome = plugin.apply('[{"price":3,"currency":"USD"},{"price":3,"currency":"CHF"},{"price":null,"currency":"USD"}]')
+        self.assertEqual(json.loads(outcome.rows), [{"euros": 1.5}, None, {"euros": None}])
+        self.assertEqual([rejection.row for rejection in outcome.rejected], [1])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,11 @@ use super::limits::Limits;
 use super::outcome::Outcome;
 use super::plan::Plan;
 
-/// What the pieces of a batch have given back: all together it may be no more than the batch may give back in one call.
+/// How many times what one call may give back the pieces of a batch may give back together.
+const CALLS: usize = 8;
+
+/// What the pieces of a batch have given back. A batch that gives more than one call may is no fault of any row, and goes on
+/// in pieces; but the host holds them all until the last one is there.
 pub(super) struct Allotment {
     output_bytes: usize,
     output_rows: usize,
@@ -24,12 +28,13 @@ impl Allotment {
     pub fn take(&mut self, piece: &Outcome, plan: &Plan) -> Result<(), String> {
         self.bytes = self.bytes.saturating_add(piece.bytes());
         self.rows = self.rows.saturating_add(piece.new_rows(plan));
-        let gives =
-            |what: String| Err(format!("it gives back more than {what} for the rows of one batch together"));
-        if self.bytes > self.output_bytes {
+        let gives = |what: String| {
+            Err(format!("it gives back more than {CALLS} times {what} for the rows of one batch together"))
+        };
+        if self.bytes > self.output_bytes.saturating_mul(CALLS) {
             return gives(format!("the {} bytes of `limits.output`", self.output_bytes));
         }
-        if self.rows > self.output_rows {
+        if self.rows > self.output_rows.saturating_mul(CALLS) {
             return gives(format!("the {} rows of `limits.output_rows`", self.output_rows));
         }
         Ok(())

@@ -39,8 +39,13 @@ fn reasons_are_cut() {
     assert!(reasons.iter().all(|reason| reason == Some(&expected)) && reasons.len() == 3);
 }
 
-/// The limits are the batch's. Pieces of it that keep within them, but not together, must not fill the host's memory, and
-/// none of their rows is at fault.
+#[test]
+fn a_batch_that_gives_too_many_rows_goes_in_pieces() {
+    let outcome = run("doubles-rows", Limits { output_rows: 7, ..limits() }, 20);
+    assert_eq!((outcome.counts.consumed, outcome.counts.made, outcome.counts.failed), (20, 40, 0));
+}
+
+/// Pieces that each keep within the limits must not fill the host's memory all together, and none of their rows is at fault.
 #[test]
 fn what_the_pieces_of_a_batch_give_is_limited_together() {
     let alone = |count| {
@@ -51,13 +56,13 @@ fn what_the_pieces_of_a_batch_give_is_limited_together() {
     let outcome = alone(2).unwrap();
     assert_eq!((outcome.counts.kept, outcome.counts.failed), (2, 0));
     let error = alone(1000).unwrap_err().to_string();
-    assert!(error.contains("more than the 8388608 bytes of `limits.output`"), "{error}");
+    assert!(error.contains("more than 8 times the 8388608 bytes of `limits.output`"), "{error}");
 
     let mut settings = settings(json!({"behaviour": "doubles-rows"}));
     settings.limits.output_rows = 7;
-    let error = Step::open(transform(), settings, &schema()).unwrap().run(rows(20), None).unwrap_err();
+    let error = Step::open(transform(), settings, &schema()).unwrap().run(rows(100), None).unwrap_err();
     assert!(matches!(error, StepError::Refused { .. }), "{error}");
-    assert!(error.to_string().contains("more than the 7 rows of `limits.output_rows`"), "{error}");
+    assert!(error.to_string().contains("more than 8 times the 7 rows of `limits.output_rows`"), "{error}");
 }
 
 #[derive(Clone, Default)]
@@ -119,14 +124,14 @@ fn the_calls_of_one_batch_share_its_limits() {
     assert_eq!(outcome.unwrap().counts.kept, 50_000);
     // All texts together have 1.3 MB, their columns 0.8 MB; each alone has less than half.
     let limits = Limits { output_bytes: 750_000, ..Limits::default() };
-    let (_, outcome) = calls_for_a_large_batch("drops-odd", limits);
-    let error = outcome.unwrap_err().to_string();
-    assert!(error.contains("`limits.output`"), "{error}");
+    let (in_pieces, outcome) = calls_for_a_large_batch("drops-odd", limits);
+    assert_eq!(outcome.unwrap().counts.kept, 50_000);
+    assert!(in_pieces > calls, "{in_pieces} calls, {calls} for the whole");
 
     let limits = Limits { output_rows: calls as usize * 2 - 1, ..Limits::default() };
-    let (_, outcome) = calls_for_a_large_batch("makes-rows", limits);
-    let error = outcome.unwrap_err().to_string();
-    assert!(error.contains("`limits.output_rows`"), "{error}");
+    let (in_pieces, outcome) = calls_for_a_large_batch("makes-rows", limits);
+    assert_eq!(outcome.unwrap().counts.consumed, 100_000);
+    assert!(in_pieces > calls, "{in_pieces} calls, {calls} for the whole");
 }
 
 /// Each call keeps within the time that the batch has, and all together do not: so it goes in pieces.
