@@ -1,10 +1,10 @@
 //! What Kafka does to those who read it: topics come anew, partitions are added, records are deleted before
 //! they were read, offsets hold nothing, brokers restart.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{iter, thread};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use sluicebox_tests::broker::Broker;
 use sluicebox_tests::load::{Load, mixed_stream};
 use sluicebox_tests::numbers::Numbers;
@@ -235,7 +235,12 @@ fn offsets_of_transactions_are_passed_over() -> Result<()> {
     numbers.send(0, 3)?;
     numbers.send(1, 2)?;
     numbers.abort()?;
-    assert_eq!(broker.end_offsets(&topic)?, [10, 3]);
+    // The markers follow the answer to the abort.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while broker.end_offsets(&topic)? != [10, 3] {
+        ensure!(Instant::now() < deadline, "the ends are {:?}", broker.end_offsets(&topic)?);
+        thread::sleep(Duration::from_millis(20));
+    }
     pipeline.catch_up("worker")?;
     let mut expected: Vec<_> = offsets(0, 0..5).collect();
     assert_eq!(pipeline.positions("bronze")?, expected);

@@ -104,9 +104,8 @@ async fn begin(arguments: &RunArguments, engine: &Engine, incarnation: Uuid) -> 
         assembled.read_references().await?;
         let storages = sink_tables::table_storages(&pipeline)?;
         let known = sink_tables::ledger_of_marks(&pipeline, &storages).await?;
-        // A ledger that is begun has a configuration in force.
-        components::keep(&pipeline, &gathered).await?;
         let ledger = stores::open_ledger(&pipeline, &assembled.configuration, incarnation, known).await?;
+        components::keep(&pipeline, &gathered).await?;
         let comeback = match arguments.replace_configuration {
             true => Comeback::Allowed,
             false => {

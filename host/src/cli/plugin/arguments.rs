@@ -101,8 +101,9 @@ struct Configuration {
 }
 
 impl Configuration {
+    /// Empty, as in a pipeline, where nothing is given.
     fn read(&self) -> Result<Value> {
-        self.read_or(|| Ok(Value::Null))
+        self.read_or(|| Ok(Value::Object(Map::new())))
     }
 
     /// The keys that are set singly change those of the file, or of `captured` where there is none.
@@ -226,7 +227,7 @@ mod tests {
             config.unwrap(),
             json!({"size": "1m", "keep": {"column": "n", "gt": 3, "lt": 1.5}, "reject": {"rule": "low"}})
         );
-        assert_eq!(configuration(&[]).unwrap(), Value::Null);
+        assert_eq!(configuration(&[]).unwrap(), json!({}));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 use arrow::array::AsArray;
 use indexmap::IndexMap;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::cases::{self, Batch, Case, CasesFile, Cuts};
 use super::cut_verdict::cut_differences;
@@ -86,7 +86,11 @@ fn run_case(
 ) -> Result<Vec<String>> {
     let setup = Setup {
         plugin: plugin.clone(),
-        config: case.config.clone().or_else(|| file.config.clone()).unwrap_or(Value::Null),
+        config: case
+            .config
+            .clone()
+            .or_else(|| file.config.clone())
+            .unwrap_or_else(|| Value::Object(Map::new())),
         limits: settings::limits(&file.limits),
         grants: grants.clone(),
         reference: case

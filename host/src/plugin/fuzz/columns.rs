@@ -87,7 +87,7 @@ fn one(seed: u64) -> bool {
     let mut allotment = Allotment::new(&limits);
     let mut pieces = Vec::new();
     let mut left = rows;
-    for last in (0..1 + dice.below(4)).rev() {
+    for last in (0..1 + dice.below(12)).rev() {
         let rows = if last == 0 { left } else { dice.below(left + 1) };
         left -= rows;
         let mut stated = outcome(&mut dice, &plan, rows);
@@ -110,7 +110,7 @@ fn one(seed: u64) -> bool {
         _ => Outcome::joined(pieces, &plan).unwrap(),
     };
     let StepOutcome { rows: out, counts, rejected, .. } = outcome.carry_out(Rows::new(batch), &plan);
-    assert!(counts.balances() && counts.rows_in == rows as u64 && counts.made <= 25, "{counts:?}");
+    assert!(counts.balances() && counts.rows_in == rows as u64 && counts.made <= 8 * 25, "{counts:?}");
     let out = out.into_batch();
     assert_eq!(out.schema(), plan.schema);
     assert_sound(&out);
