@@ -1,5 +1,7 @@
 //! What the documents tell users to write is valid.
 
+use std::fs;
+
 use anyhow::{Context, Result};
 use sluicebox_tests::broker::Broker;
 use sluicebox_tests::pipeline::{Pipeline, Settings};
@@ -12,8 +14,14 @@ fn first_yaml(document: &str) -> Option<&str> {
     Some(document.split_once("```yaml\n")?.1.split_once("```")?.0)
 }
 
-fn check(id: &str, file: &str, broker: &Broker, topic: &str) -> Result<String> {
+/// What `sluicebox check` says of the file, beside which the CSV file lies that its step names, if it names one.
+fn check(id: &str, file: &str, table: Option<&str>, broker: &Broker, topic: &str) -> Result<String> {
     let pipeline = Pipeline::with_file(file, id, broker, topic, Settings::default())?;
+    if let Some(table) = table {
+        let (_, name) = file.split_once("csv: ./").context("a table that no step names")?;
+        let name = name.split([',', ' ', '\n']).next().unwrap_or_default();
+        fs::write(pipeline.folder().join(name), table)?;
+    }
     let said = pipeline.check().with_context(|| file.to_owned())?;
     pipeline.close()?;
     Ok(said)
@@ -33,7 +41,7 @@ fn every_example_of_a_plugin_passes_the_check() -> Result<()> {
         assert!(!of_page.is_empty(), "the page of {name} has no example");
         all.extend(of_page);
     }
-    for Example { columns: Columns(columns), step, .. } in &all {
+    for Example { columns: Columns(columns), step, table, .. } in &all {
         let event_time =
             if columns.contains(" ts: ") { "event_time: { column: ts, delay: 10m }\n" } else { "" };
         let step: String = step.lines().map(|line| format!("      {line}\n")).collect();
@@ -46,7 +54,7 @@ fn every_example_of_a_plugin_passes_the_check() -> Result<()> {
              layers:\n  silver:\n    steps:\n{step}    quarantine: {{ delta: ./lake/quarantine }}\n    \
              sink: {{ delta: ./lake/silver }}\n"
         );
-        let said = check("documents", &file, broker, &topic)?;
+        let said = check("documents", &file, table.as_deref(), broker, &topic)?;
         assert!(said.contains("schema silver: "), "{said}");
     }
     Ok(())
@@ -59,6 +67,6 @@ fn the_pipeline_of_the_readme_passes_the_check() -> Result<()> {
     let topic = broker.create_topic("readme", 1)?;
     let file = first_yaml(README).context("an example in the README")?;
     assert!(file.lines().count() < 40);
-    check("readme", &file.replace("topics: [iot-sensors]", "topics: [\"${TOPIC}\"]"), broker, &topic)?;
+    check("readme", &file.replace("topics: [iot-sensors]", "topics: [\"${TOPIC}\"]"), None, broker, &topic)?;
     Ok(())
 }
