@@ -20,8 +20,8 @@ wasmtime::component::bindgen!({
     ownership: Borrowing { duplicate_if_necessary: true },
 });
 
-pub use exports::sluicebox::plugin::{aggregate, describe, records, reference, state, transform};
-pub use sluicebox::plugin::{log, types};
+pub use self::exports::sluicebox::plugin::{aggregate, describe, records, reference, state, transform};
+pub use self::sluicebox::plugin::{log, types};
 
 /// The version of the contract that this host runs.
 pub const CONTRACT_VERSION: &str = "0.3.0";
