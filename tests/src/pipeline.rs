@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use iot_sensors::events::Stream;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::broker::Broker;
@@ -192,11 +193,15 @@ impl Pipeline {
         Ok(text(&checked))
     }
 
-    /// What `sluicebox ledger show` prints.
-    pub fn show_ledger(&self) -> Result<String> {
-        let shown = self.command(["ledger", "show"])?.output()?;
-        ensure!(shown.status.success(), "the ledger cannot be shown:\n{}", text(&shown));
-        Ok(text(&shown))
+    /// The ledger's entries in their order, as its files have them; none before it is begun.
+    pub fn entries(&self) -> Result<Vec<Value>> {
+        let Ok(folder) = fs::read_dir(self.lake().join("_sluicebox/ledger/entries")) else {
+            return Ok(Vec::new());
+        };
+        let mut files: Vec<_> = folder.map(|file| Ok(file?.path())).collect::<Result<_>>()?;
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+        files.sort();
+        files.iter().map(|file| Ok(serde_json::from_slice(&fs::read(file)?)?)).collect()
     }
 
     /// Whether every range, count, file and mark of the ledger is as it must be. Returns what the audit prints.

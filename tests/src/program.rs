@@ -38,6 +38,11 @@ pub fn languages() -> Result<PathBuf> {
     folder.canonicalize().with_context(|| format!("no {}: run `cargo xtask languages`", folder.display()))
 }
 
+#[track_caller]
+pub fn assert_says(told: &str, says: &str) {
+    assert!(told.contains(says), "{told:?} does not say {says:?}");
+}
+
 /// How a call went.
 #[derive(Debug)]
 pub struct Said {

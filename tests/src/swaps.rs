@@ -7,7 +7,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 
 use crate::pipeline::Pipeline;
 
@@ -27,13 +26,8 @@ pub fn another_build(component: &[u8], build: u8) -> Vec<u8> {
 
 /// The digests of the plugins of each configuration that was put in force after the first.
 pub fn swaps(pipeline: &Pipeline) -> Result<Vec<BTreeSet<String>>> {
-    let mut files: Vec<_> = fs::read_dir(pipeline.lake().join("_sluicebox/ledger/entries"))?
-        .map(|file| Ok(file?.path()))
-        .collect::<Result<_>>()?;
-    files.sort();
     let mut swaps = Vec::new();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "json")) {
-        let entry: Value = serde_json::from_slice(&fs::read(file)?)?;
+    for entry in pipeline.entries()? {
         if entry["body"]["kind"] == "configure" {
             let plugins = entry["body"]["configuration"]["plugins"].as_array().context("no plugins")?;
             swaps.push(plugins.iter().map(|plugin| plugin["digest"].to_string()).collect());

@@ -81,7 +81,7 @@ fn a_step_finds_what_it_was_granted() -> Result<()> {
         "not-permitted",
     ];
     assert_eq!(told(&pipeline)?, expected.map(str::to_owned).into());
-    let shown = pipeline.show_ledger()?;
+    let shown = pipeline.sluicebox(&["ledger", "show"])?.success()?;
     assert_eq!(shown.matches("not deterministic: dir").count(), 2, "{shown}");
     pipeline.audit()?;
     pipeline.close()

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::Value;
 use sluicebox_tests::broker::Broker;
 use sluicebox_tests::pipeline::{Pipeline, Settings};
-use sluicebox_tests::program::{Said, sluicebox_with};
+use sluicebox_tests::program::{Said, assert_says, sluicebox_with};
 use sluicebox_tests::registry::{PASSWORD, Registry, USER};
 use sluicebox_tests::swaps::{another_build, component};
 use tempfile::TempDir;
@@ -46,10 +46,6 @@ impl Desk {
     fn inspect(&self, plugin: &str) -> Result<Value> {
         Ok(serde_json::from_str(&self.run(&["plugin", "inspect", plugin, "--json"])?.success()?)?)
     }
-}
-
-fn assert_says(told: &str, says: &str) {
-    assert!(told.contains(says), "{told:?} does not say {says:?}");
 }
 
 /// What comes back is what was pushed, by tag and by digest; the same component has the same digest whenever it is pushed;

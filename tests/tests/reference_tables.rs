@@ -62,14 +62,7 @@ impl Load {
 
 /// The bodies of all entries that are epochs, in order.
 fn epochs(pipeline: &Pipeline) -> Result<Vec<Value>> {
-    let Ok(folder) = fs::read_dir(pipeline.lake().join("_sluicebox/ledger/entries")) else {
-        return Ok(Vec::new());
-    };
-    let mut files: Vec<_> = folder.map(|file| Ok(file?.path())).collect::<Result<_>>()?;
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
-    files.sort();
-    let entries = files.iter().map(|file| Ok(serde_json::from_slice::<Value>(&fs::read(file)?)?));
-    let mut entries = entries.collect::<Result<Vec<_>>>()?;
+    let mut entries = pipeline.entries()?;
     entries.retain(|entry| entry["body"]["kind"] == "epoch");
     Ok(entries.into_iter().map(|mut entry| entry["body"].take()).collect())
 }

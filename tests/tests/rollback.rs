@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use sluicebox_tests::broker::Broker;
 use sluicebox_tests::load::{Load, mixed_stream};
 use sluicebox_tests::pipeline::{Pipeline, Settings};
-use sluicebox_tests::program::sluicebox;
+use sluicebox_tests::program::{assert_says, sluicebox};
 use sluicebox_tests::registry::Registry;
 use sluicebox_tests::swaps::{another_build, component, swaps, wait_for_swaps};
 
@@ -20,10 +20,6 @@ fn push(pipeline: &Pipeline, component: &[u8], reference: &str) -> Result<()> {
     fs::write(pipeline.folder().join("pushed.wasm"), component)?;
     sluicebox(pipeline.folder(), &["plugin", "push", "pushed.wasm", reference])?.success()?;
     Ok(())
-}
-
-fn assert_says(told: &str, says: &str) {
-    assert!(told.contains(says), "{told:?} does not say {says:?}");
 }
 
 /// The digests in force, as `rollback --list` shows them.

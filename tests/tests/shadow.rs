@@ -57,12 +57,7 @@ fn verdicts(lines: &[String]) -> BTreeMap<String, String> {
 fn ledger(pipeline: &Pipeline) -> Result<(BTreeMap<String, u64>, usize)> {
     let mut sums = BTreeMap::new();
     let mut configurations = 0;
-    for file in fs::read_dir(pipeline.lake().join("_sluicebox/ledger/entries"))? {
-        let path = file?.path();
-        if path.extension().is_none_or(|extension| extension != "json") {
-            continue;
-        }
-        let entry: Value = serde_json::from_slice(&fs::read(&path)?)?;
+    for entry in pipeline.entries()? {
         configurations += usize::from(entry["body"]["kind"] == "configure");
         for task in entry["body"]["tasks"].as_array().into_iter().flatten() {
             add_numbers("", &task["accounting"], &mut sums);

@@ -157,7 +157,7 @@ impl Repository {
         let was_sent = known.is_some();
         let response = self.ask(self.build(request, known)).await?;
         // Nor does one learn anything of how to open this registry where a redirection ends.
-        if response.status() != StatusCode::UNAUTHORIZED || !self.is_from_here(&response) {
+        if response.status() != StatusCode::UNAUTHORIZED || !self.is_here(response.url()) {
             return self.judge(request, response).await;
         }
         let challenge = challenge::read(
@@ -176,10 +176,6 @@ impl Repository {
 
     fn is_here(&self, url: &Url) -> bool {
         url.origin() == self.base.origin()
-    }
-
-    fn is_from_here(&self, response: &Response) -> bool {
-        self.is_here(response.url())
     }
 
     fn build(&self, request: &Request, authorization: Option<HeaderValue>) -> RequestBuilder {
@@ -205,10 +201,9 @@ impl Repository {
     async fn judge(&self, request: &Request, response: Response) -> Result<Answer, Failure> {
         let (status, headers, url) = (response.status(), response.headers().clone(), response.url().clone());
         let limit = if status.is_success() { request.limit } else { MAX_DOCUMENT };
-        let is_from_here = self.is_from_here(&response);
         let body = self.body(response, limit).await?;
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            if !is_from_here {
+            if !self.is_here(&url) {
                 let request = format!("{} {url}", request.method);
                 return Err(Failure::Final(self.unexpected(&request, status, &body)));
             }

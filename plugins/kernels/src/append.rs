@@ -1,27 +1,13 @@
 //! Columns made longer by the rows of others.
 
-use sluicebox_plugin::{Bitmap, ByteStrings, Column, Error, Field, Kind, Values};
+use sluicebox_plugin::{Bitmap, Column, Error, Field, Values, empty_values};
 
 /// Columns of these fields, in pre-order, without rows.
 pub fn empty(fields: &[Field]) -> Vec<Column> {
-    let values = |kind: &Kind| match kind {
-        Kind::Boolean => Values::Bits(Vec::new()),
-        Kind::Int8 => Values::Int8(Vec::new()),
-        Kind::Int16 => Values::Int16(Vec::new()),
-        Kind::Int32 | Kind::Date32 => Values::Int32(Vec::new()),
-        Kind::Int64 | Kind::Timestamp(_) => Values::Int64(Vec::new()),
-        Kind::Uint8 => Values::Uint8(Vec::new()),
-        Kind::Uint16 => Values::Uint16(Vec::new()),
-        Kind::Uint32 => Values::Uint32(Vec::new()),
-        Kind::Uint64 => Values::Uint64(Vec::new()),
-        Kind::Float32 => Values::Float32(Vec::new()),
-        Kind::Float64 => Values::Float64(Vec::new()),
-        Kind::Decimal128(_) | Kind::FixedSizeBinary(_) => Values::Fixed(Vec::new()),
-        Kind::Utf8 | Kind::Binary => Values::Bytes(ByteStrings { offsets: vec![0], data: Vec::new() }),
-        Kind::StructOf => Values::None,
-        Kind::ListOf | Kind::MapOf => Values::Offsets(vec![0]),
-    };
-    fields.iter().map(|field| Column { length: 0, validity: None, values: values(&field.kind) }).collect()
+    fields
+        .iter()
+        .map(|field| Column { length: 0, validity: None, values: empty_values(&field.kind) })
+        .collect()
 }
 
 /// Puts the rows of columns after those of `columns`: the same columns of two batches, in pre-order with all that is

@@ -13,20 +13,16 @@ pub struct ColumnBuilder {
 impl ColumnBuilder {
     /// `None` for types that cannot be built value by value; see [`Scalar::read`].
     pub fn new(kind: &Kind) -> Option<ColumnBuilder> {
-        let values = match kind {
-            Kind::Boolean => Values::Bits(Vec::new()),
-            Kind::Int8 => Values::Int8(Vec::new()),
-            Kind::Int16 => Values::Int16(Vec::new()),
-            Kind::Int32 | Kind::Date32 => Values::Int32(Vec::new()),
-            Kind::Int64 | Kind::Timestamp(_) => Values::Int64(Vec::new()),
-            Kind::Uint8 => Values::Uint8(Vec::new()),
-            Kind::Uint16 => Values::Uint16(Vec::new()),
-            Kind::Uint32 => Values::Uint32(Vec::new()),
-            Kind::Float32 => Values::Float32(Vec::new()),
-            Kind::Float64 => Values::Float64(Vec::new()),
-            Kind::Utf8 | Kind::Binary => Values::Bytes(ByteStrings { offsets: vec![0], data: Vec::new() }),
-            _ => return None,
-        };
+        let built = !matches!(
+            kind,
+            Kind::Uint64
+                | Kind::Decimal128(_)
+                | Kind::FixedSizeBinary(_)
+                | Kind::StructOf
+                | Kind::ListOf
+                | Kind::MapOf
+        );
+        let values = built.then(|| empty_values(kind))?;
         Some(ColumnBuilder { present: Vec::new(), values, bools: Vec::new() })
     }
 
@@ -141,4 +137,25 @@ impl ColumnBuilder {
 pub(crate) fn validity_of(present: &[bool]) -> Option<Vec<u8>> {
     let validity = Bitmap::of_values(present, |present| present);
     (!validity.all_set()).then(|| validity.into_bytes())
+}
+
+/// The values of a column of this type without rows.
+pub fn empty_values(kind: &Kind) -> Values {
+    match kind {
+        Kind::Boolean => Values::Bits(Vec::new()),
+        Kind::Int8 => Values::Int8(Vec::new()),
+        Kind::Int16 => Values::Int16(Vec::new()),
+        Kind::Int32 | Kind::Date32 => Values::Int32(Vec::new()),
+        Kind::Int64 | Kind::Timestamp(_) => Values::Int64(Vec::new()),
+        Kind::Uint8 => Values::Uint8(Vec::new()),
+        Kind::Uint16 => Values::Uint16(Vec::new()),
+        Kind::Uint32 => Values::Uint32(Vec::new()),
+        Kind::Uint64 => Values::Uint64(Vec::new()),
+        Kind::Float32 => Values::Float32(Vec::new()),
+        Kind::Float64 => Values::Float64(Vec::new()),
+        Kind::Decimal128(_) | Kind::FixedSizeBinary(_) => Values::Fixed(Vec::new()),
+        Kind::Utf8 | Kind::Binary => Values::Bytes(ByteStrings { offsets: vec![0], data: Vec::new() }),
+        Kind::StructOf => Values::None,
+        Kind::ListOf | Kind::MapOf => Values::Offsets(vec![0]),
+    }
 }

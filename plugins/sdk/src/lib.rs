@@ -91,7 +91,7 @@ pub use bindings::types::{
     Batch, ByteStrings, Column, DecimalType, Error, Field, Kind, TimeUnit, TimestampType, Values,
 };
 pub use bitmap::Bitmap;
-pub use builder::ColumnBuilder;
+pub use builder::{ColumnBuilder, empty_values};
 pub use column_writer::ColumnWriter;
 pub use duration::Micros;
 pub use key::{Key, KeyReader, KeyShape, is_key_kind};

@@ -19,6 +19,7 @@ use crate::pipeline::state_objects::StateObjects;
 use crate::telemetry::Metrics;
 
 const SHORTEST_DIGEST: usize = 6;
+const REFUSED: &str = "nothing was changed: that would not run";
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -155,7 +156,7 @@ async fn go_back(mut pipeline: Loaded, state: &LedgerState, target: &Replaced) -
     pipeline.lock.holds = holds;
     pipeline.lock.replaces = Some(in_force(state));
     let pipeline = Arc::new(pipeline);
-    let assembled = rehearsed(&pipeline, state).await?;
+    let assembled = rehearsed(&pipeline, state).await.context(REFUSED)?;
     if assembled.configuration.digest != target.configuration.digest {
         print(
             "the pipeline file has changed besides its plugins since then: configurations, limits, tables and the rest go on \
@@ -167,10 +168,6 @@ async fn go_back(mut pipeline: Loaded, state: &LedgerState, target: &Replaced) -
 
 /// What the lock comes to, if it runs where the pipeline stands.
 async fn rehearsed(pipeline: &Arc<Loaded>, state: &LedgerState) -> Result<Assembled> {
-    rehearse_it(pipeline, state).await.context("nothing was changed: that would not run")
-}
-
-async fn rehearse_it(pipeline: &Arc<Loaded>, state: &LedgerState) -> Result<Assembled> {
     let gathered = components::gather(pipeline).await?;
     let (pipeline, state, runtime) = (pipeline.clone(), state.clone(), Handle::current());
     // Plugins run in it: they would hold up the runtime's own threads.
@@ -195,7 +192,7 @@ async fn release(mut pipeline: Loaded, state: &LedgerState) -> Result<()> {
     }
     pipeline.lock.replaces = Some(in_force(state));
     let pipeline = Arc::new(pipeline);
-    rehearsed(&pipeline, state).await?;
+    rehearsed(&pipeline, state).await.context(REFUSED)?;
     write(&pipeline, "commit it")
 }
 
