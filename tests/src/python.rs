@@ -30,6 +30,13 @@ pub fn check_latest(lake: &Path) -> Result<()> {
     run("check_latest.py", &[lake])
 }
 
+/// The folders of `pipelines/copies.yaml` must hold what the tables hold that they are copies of.
+pub fn check_copies(lake: &Path) -> Result<()> {
+    let copies = ["silver_lines=silver", "silver_columns=silver", "gold_cells=gold"].map(Path::new);
+    let arguments: Vec<&Path> = [lake].into_iter().chain(copies).collect();
+    run("check_files.py", &arguments)
+}
+
 /// Puts a table's files together, as people do beside a running pipeline.
 pub fn compact(lake: &Path, table: &str) -> Result<()> {
     run("maintain.py", &[lake, Path::new(table), Path::new("compact")])

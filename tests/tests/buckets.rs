@@ -5,7 +5,9 @@ use sluicebox_tests::broker::Broker;
 use sluicebox_tests::bucket::{Bucket, endpoint, in_bucket};
 use sluicebox_tests::load::mixed_stream;
 use sluicebox_tests::pipeline::{Pipeline, SENSORS, Settings};
+use sluicebox_tests::python;
 
+const COPIES: &str = include_str!("../pipelines/copies.yaml");
 const PARTITIONS: usize = 2;
 const RECORDS: u64 = 6_000;
 
@@ -17,7 +19,7 @@ fn a_pipeline_in_a_bucket_is_exactly_once_too() -> Result<()> {
     let bucket = Bucket::start("lake")?;
     let stream = mixed_stream(7, RECORDS as i64 / 4);
     let (topic, ends) = broker.topic_with("bucket", PARTITIONS, &stream, RECORDS)?;
-    let file = in_bucket(SENSORS);
+    let file = in_bucket(&format!("{SENSORS}{COPIES}"));
     let settings = Settings { batch_rows: 500, epoch_ms: 300, epoch_rows: 2000 };
     let mut pipeline = Pipeline::with_file(&file, "bucket", broker, &topic, settings)?;
     pipeline.set("ENDPOINT", &endpoint(bucket.port()));
@@ -30,5 +32,6 @@ fn a_pipeline_in_a_bucket_is_exactly_once_too() -> Result<()> {
     let copy = pipeline.lake();
     bucket.download(copy.parent().expect("the pipeline's folder"))?;
     pipeline.verify(&stream, &ends)?;
+    python::check_copies(&copy)?;
     pipeline.close()
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::components::{Component, Components};
 use super::settings::{decode_settings, event_time_plan, limits};
-use super::sink_tables::{DeltaTables, row_key, sinks_in_order, table};
+use super::sinks::{PipelineSinks, SinkStorage, row_key, sinks_in_order, table_spec};
 use super::stores::store_options;
 use super::{grants, references};
 use crate::capture::{Captures, KeeperSettings};
@@ -24,7 +24,6 @@ use crate::pipeline::share_limit::ShareLimit;
 use crate::pipeline::tree::{LayerSpec, LayerTree, StepSpec};
 use crate::plugin::{Engine, OnError, Plugin, PluginKind};
 use crate::schema::{Column, RecordSchema, parse_type};
-use crate::sink::delta::DeltaStorage;
 use crate::storage;
 
 /// What the pipeline file comes to once its plugins are loaded.
@@ -138,7 +137,7 @@ pub fn assemble(
             }),
         });
     }
-    let tables = sinks.iter().map(|name| table(pipeline, name)).collect();
+    let tables = sinks_in_order(pipeline).map(|sink| table_spec(pipeline, sink)).collect();
     let digests = plugin_references
         .iter()
         .map(|plugin| ((plugin.layer.clone(), plugin.step.clone()), plugin.digest.clone()))
@@ -214,10 +213,10 @@ pub fn deployment(
     pipeline: &Loaded,
     assembled: Assembled,
     ledger: &Ledger,
-    storages: &[DeltaStorage],
+    storages: &[SinkStorage],
 ) -> Deployment {
     let Assembled { blueprint, configuration, references, .. } = assembled;
-    let open_sinks = DeltaTables {
+    let open_sinks = PipelineSinks {
         pipeline: pipeline.pipeline.id.clone(),
         ledger: ledger.clone(),
         sinks: sinks_in_order(pipeline).cloned().collect(),
@@ -225,7 +224,7 @@ pub fn deployment(
         storages: storages.to_vec(),
         configuration: configuration.clone(),
     };
-    let tables = storages.iter().map(DeltaStorage::table_store).collect();
+    let tables = storages.iter().map(SinkStorage::folder).collect();
     Deployment { configuration, blueprint, tables, open_sinks: Box::new(open_sinks), references }
 }
 

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use super::assemble::Assembled;
-use super::{assemble, components, grants, plugins, print, settings, sink_tables, stores};
+use super::sinks::SinkView;
+use super::{assemble, components, grants, plugins, print, settings, sinks, stores};
 use crate::config::{self, Lock};
 use crate::ledger::Ledger;
 use crate::pipeline::TaskPlan;
@@ -41,6 +42,7 @@ pub async fn check(file: &Path) -> Result<ExitCode> {
             Lock::path(file).display()
         ));
     }
+    components::idle_holds(&pipeline).iter().for_each(|said| print(&format!("warning: {said}")));
     match &assembled.blueprint.declared {
         Some(records) => {
             show_schemas(&assembled.blueprint.plan(records)?);
@@ -54,17 +56,18 @@ pub async fn check(file: &Path) -> Result<ExitCode> {
     let begun = Ledger::is_begun(stores::entry_store(&pipeline)?).await.context("state")?;
     let ledger = if begun { "the pipeline's ledger is" } else { "a ledger will be begun" };
     print(&format!("state: {ledger} at {}", pipeline.state));
-    for (sink, storage) in sink_tables::sinks_in_order(&pipeline).zip(sink_tables::table_storages(&pipeline)?)
-    {
-        let table = crate::sink::delta::inspect(&storage, &pipeline.pipeline.id, &sink.name, 0)
-            .await
-            .with_context(|| sink.name.clone())?;
-        match table {
-            Some(table) => {
-                print(&format!("table {}: version {}, {} rows", sink.name, table.version, table.rows))
+    for (sink, storage) in sinks::sinks_in_order(&pipeline).zip(sinks::storages(&pipeline)?) {
+        let view = storage.view(&pipeline.pipeline.id, &sink.name, 0).await;
+        let name = &sink.name;
+        print(&match view.with_context(|| name.clone())? {
+            Some(SinkView::Table(table)) => {
+                format!("table {name}: version {}, {} rows", table.version, table.rows)
             }
-            None => print(&format!("table {}: will be created at {}", sink.name, sink.location)),
-        }
+            Some(SinkView::Folder(folder)) => {
+                format!("folder {name}: mark {}, {} rows", folder.mark.number, folder.rows())
+            }
+            None => format!("{} {name}: will be created at {}", sink.target.what(), sink.location),
+        });
     }
     let settings = settings::kafka_settings(&pipeline.pipeline);
     let partitions = tokio::task::spawn_blocking(move || KafkaSource::look_up(&settings)).await??;

@@ -111,6 +111,15 @@ async fn held(pipeline: &Loaded, hold: &Hold) -> Result<Component> {
             pipeline.file.display()
         )
     })?;
+    if Digest::of(&bytes).hex() != hold.sha256 {
+        bail!(
+            "the step is held back to the component {}, and what is kept of it in {} is damaged: restore it from a copy, \
+             or release the step (`sluicebox plugin rollback --release -f {}`)",
+            hold.sha256,
+            pipeline.state,
+            pipeline.file.display()
+        );
+    }
     let origin = PathBuf::from(format!("plugins/{}.wasm in {}", hold.sha256, pipeline.state));
     Ok(Component { origin, bytes, expected_sha256: Some(hold.sha256.clone()) })
 }
@@ -140,6 +149,21 @@ pub fn holds(pipeline: &Loaded) -> impl Iterator<Item = &Hold> {
     pipeline.steps().filter_map(|(layer, step)| pipeline.lock.hold(layer, step))
 }
 
+/// What is said of those that do not count: their step is gone, or names another plugin.
+pub fn idle_holds(pipeline: &Loaded) -> Vec<String> {
+    let idle = pipeline.lock.holds.iter().filter(|hold| !holds(pipeline).any(|counts| counts == *hold));
+    let said = idle.map(|hold| {
+        format!(
+            "{} holds back {}.{}, but there is no such step with `plugin: {}` any more: what the pipeline file says runs",
+            Lock::path(&pipeline.file).display(),
+            hold.layer,
+            hold.step,
+            hold.plugin
+        )
+    });
+    said.collect()
+}
+
 /// Who reads the log of a worker is to know that it does not run what its file names.
 pub fn warn_of_holds(pipeline: &Loaded) {
     for hold in holds(pipeline) {
@@ -151,4 +175,5 @@ pub fn warn_of_holds(pipeline: &Loaded) {
             Lock::path(&pipeline.file).display()
         );
     }
+    idle_holds(pipeline).iter().for_each(|said| warn!("{said}"));
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use super::{print, sink_tables, stores};
+use super::sinks::SinkView;
+use super::{print, sinks, stores};
 use crate::clock::SystemClock;
 use crate::config::{self, Loaded};
 use crate::ledger::entry::{Body, Configuration, Entry, Epoch, PluginReference};
 use crate::ledger::{Ledger, LedgerSettings};
-use crate::sink::delta;
+use crate::sink::delta::TableView;
 
 pub async fn show(file: &Path, last: u64) -> Result<ExitCode> {
     let pipeline = config::load(file)?;
@@ -24,12 +25,13 @@ pub async fn show(file: &Path, last: u64) -> Result<ExitCode> {
         show_entry(&entry);
     }
     print("sinks (entries without rows for a sink leave its mark where it is):");
-    for (sink, storage) in sink_tables::sinks_in_order(&pipeline).zip(sink_tables::table_storages(&pipeline)?)
-    {
-        let table = delta::inspect(&storage, &pipeline.pipeline.id, &sink.name, 0).await?;
-        let applied = match table.and_then(|table| table.mark.map(|mark| (table.version, mark.number))) {
-            Some((version, mark)) => format!("mark {mark}, table version {version}"),
-            None => "nothing applied yet".to_owned(),
+    for (sink, storage) in sinks::sinks_in_order(&pipeline).zip(sinks::storages(&pipeline)?) {
+        let applied = match storage.view(&pipeline.pipeline.id, &sink.name, 0).await? {
+            Some(SinkView::Table(TableView { version, mark: Some(mark), .. })) => {
+                format!("mark {}, table version {version}", mark.number)
+            }
+            Some(SinkView::Folder(folder)) => format!("mark {}", folder.mark.number),
+            Some(SinkView::Table(_)) | None => "nothing applied yet".to_owned(),
         };
         print(&format!("    {}: {applied}", sink.name));
     }

@@ -13,7 +13,7 @@ mod references;
 mod reload;
 mod run;
 mod settings;
-mod sink_tables;
+mod sinks;
 mod stores;
 mod tables;
 
@@ -69,7 +69,7 @@ enum Command {
     Schema,
     /// Looks at, tests, tries, measures and makes plugins.
     #[command(subcommand)]
-    Plugin(plugin::PluginCommand),
+    Plugin(Box<plugin::PluginCommand>),
     /// Compiles a component from standard input, within limits, for the process that runs it.
     #[command(hide = true)]
     CompilePlugin { cpu_seconds: u64, memory: u64 },

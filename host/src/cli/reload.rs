@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, error};
 
-use super::{assemble, components, plugins, sink_tables};
+use super::{assemble, components, in_full, plugins, sinks};
 use crate::capture::Captures;
 use crate::config::{self, Loaded, Lock, Pipeline};
 use crate::ledger::Ledger;
@@ -82,7 +82,8 @@ impl Reloader {
                 }
                 Err(error) => {
                     error!(
-                        "the pipeline file is not taken up, and the pipeline goes on as before: {error:#}"
+                        "the pipeline file is not taken up, and the pipeline goes on as before: {}",
+                        in_full(&error)
                     );
                 }
             }
@@ -108,7 +109,7 @@ impl Reloader {
         }
         assembled.log_shadow_faults();
         assembled.read_references().await?;
-        let storages = sink_tables::table_storages(&pipeline)?;
+        let storages = sinks::storages(&pipeline)?;
         let deployment = assemble::deployment(&pipeline, assembled, &self.ledger, &storages);
         let state = self.ledger.refresh().await?;
         let (objects, metrics) = (self.state.clone(), self.metrics.clone());

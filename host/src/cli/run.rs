@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::assemble::Assembled;
 use super::reload::Reloader;
-use super::{RunArguments, assemble, components, plugins, print, settings, sink_tables, stores};
+use super::sinks::SinkStorage;
+use super::{RunArguments, assemble, components, plugins, print, settings, sinks, stores};
 use crate::capture::Captures;
 use crate::config::{self, Loaded};
 use crate::ledger::Ledger;
@@ -19,7 +20,6 @@ use crate::pipeline::deployment::{Comeback, Deployments, PutInForce, put_in_forc
 use crate::pipeline::state_objects::StateObjects;
 use crate::pipeline::worker::{Worker, WorkerParts};
 use crate::plugin::Engine;
-use crate::sink::delta::DeltaStorage;
 use crate::telemetry::{self, Health, Metrics};
 
 /// `--until-caught-up`, and stopped before.
@@ -35,7 +35,10 @@ pub async fn run(arguments: &RunArguments) -> Result<ExitCode> {
     let incarnation = Uuid::new_v4();
     let Begun { pipeline, captures, assembled, storages, ledger } = tokio::select! {
         begun = begin(arguments, &engine, incarnation) => begun?,
-        () = &mut stop => return Ok(ExitCode::SUCCESS),
+        () = &mut stop => {
+            print("stopped before the pipeline was running: nothing was read");
+            return Ok(if arguments.until_caught_up { ExitCode::from(FELL_SHORT) } else { ExitCode::SUCCESS });
+        }
     };
     let metrics = Arc::new(Metrics::new(assembled.blueprint.tree.step_names()));
     let health = Arc::new(Health::new(metrics.clone()));
@@ -88,7 +91,7 @@ struct Begun {
     pipeline: Loaded,
     captures: Option<Captures>,
     assembled: Assembled,
-    storages: Vec<DeltaStorage>,
+    storages: Vec<SinkStorage>,
     ledger: Ledger,
 }
 
@@ -102,8 +105,8 @@ async fn begin(arguments: &RunArguments, engine: &Engine, incarnation: Uuid) -> 
         let captures = assemble::captures(&pipeline)?;
         let mut assembled = assemble::assemble(&pipeline, &gathered, engine, captures.as_ref())?;
         assembled.read_references().await?;
-        let storages = sink_tables::table_storages(&pipeline)?;
-        let known = sink_tables::ledger_of_marks(&pipeline, &storages).await?;
+        let storages = sinks::storages(&pipeline)?;
+        let known = sinks::ledger_of_marks(&pipeline, &storages).await?;
         let ledger = stores::open_ledger(&pipeline, &assembled.configuration, incarnation, known).await?;
         components::keep(&pipeline, &gathered).await?;
         let comeback = match arguments.replace_configuration {

@@ -10,6 +10,7 @@ use super::http::HttpAddress;
 use super::reference::TableReference;
 use super::secret::{PluginConfig, Secret};
 use super::shadow::Shadow;
+use super::sink::{LayerSink, SideSink};
 use super::step_limits::StepLimits;
 use super::units::{ByteSize, Period, Timestamp};
 
@@ -38,7 +39,7 @@ pub struct Pipeline {
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub storage: IndexMap<String, Secret>,
     /// Where records go that cannot be decoded, or that break a plugin.
-    pub dead_letters: SideTable,
+    pub dead_letters: SideSink,
     /// The layers by name. Each has steps and one sink, and reads from another layer or from the source.
     pub layers: IndexMap<String, Layer>,
     #[serde(default)]
@@ -244,17 +245,6 @@ impl Default for BacklogLimits {
     }
 }
 
-/// A table beside the layers' own: of dead letters, or a quarantine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SideTable {
-    /// A Delta table: a path relative to this file, or a URL.
-    pub delta: String,
-    /// Changes by others up to this version of the table are as intended: the way on after a refusal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accept_version: Option<u64>,
-}
-
 /// A named stage: an ordered list of steps, then one sink.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -269,11 +259,11 @@ pub struct Layer {
     pub steps: Vec<Step>,
     /// Where rejected rows go, with the step, the rule and the reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quarantine: Option<SideTable>,
+    pub quarantine: Option<SideSink>,
     /// What happens to rows behind the watermark in steps that aggregate.
     #[serde(default)]
     pub late: Late,
-    pub sink: DeltaSink,
+    pub sink: LayerSink,
 }
 
 fn yes() -> bool {
@@ -328,46 +318,6 @@ pub enum OnError {
     Quarantine,
     /// Stop the pipeline.
     Stop,
-}
-
-/// A Delta table that gets a layer's rows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DeltaSink {
-    /// The table: a path relative to this file, or a URL.
-    pub delta: String,
-    /// Columns of the rows, or `date` and `hour`, which are derived from the event time (null where a row has
-    /// none), or from the record's timestamp in a pipeline without `event_time`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub partition_by: Vec<String>,
-    /// A data file is closed at about this size. With `mode: upsert` a file is rewritten as a whole for any row of it.
-    #[serde(default = "default_file_size")]
-    pub file_size: ByteSize,
-    #[serde(default)]
-    pub mode: Mode,
-    /// The columns that name a row, for `mode: upsert`: not nested, no floats. A row that lacks one is rejected.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub key: Vec<String>,
-    /// The column whose largest value wins between rows of one key, for `mode: upsert`. A row without it is rejected.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order_by: Option<String>,
-    /// Changes by others up to this version of the table are as intended: the way on after a refusal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accept_version: Option<u64>,
-}
-
-fn default_file_size() -> ByteSize {
-    ByteSize::mebibytes(128)
-}
-
-/// How rows enter a table.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    #[default]
-    Append,
-    /// A row replaces the row of the same `key`, unless that one is newer by `order_by`.
-    Upsert,
 }
 
 /// The share of rows that may fail in a step before the pipeline stops rather than hide a broken plugin.

@@ -1,10 +1,11 @@
-//! Every table of a pipeline by its sink's name, with the place where it lives.
+//! Every sink of a pipeline by its name, with the place where its rows live.
 
 use std::path::Path;
 
 use super::error::DocumentPath;
 use super::location::Location;
-use super::pipeline::{Pipeline, SideTable};
+use super::pipeline::Pipeline;
+use super::sink::{Compression, FileFormat, SinkPlace};
 use super::validate::Findings;
 
 /// The name of the sink of dead letters. The others are `<layer>` and `<layer>.quarantine`.
@@ -15,13 +16,22 @@ pub fn quarantine_name(layer: &str) -> String {
     format!("{layer}.quarantine")
 }
 
-/// A table that the pipeline writes.
+/// A table or a folder that the pipeline writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sink {
     pub name: String,
     pub kind: SinkKind,
     pub location: Location,
-    pub accept_version: Option<u64>,
+    pub target: Target,
+}
+
+/// What is at a sink's location.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// A table.
+    Delta { accept_version: Option<u64> },
+    /// A folder of files with markers.
+    Files { format: FileFormat, compression: Compression },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,30 +52,34 @@ pub(super) fn resolve(
 ) -> (Vec<Sink>, Option<Location>) {
     let root = DocumentPath::default();
     let mut sinks: Vec<(DocumentPath, Sink)> = Vec::new();
-    for (path, kind, text, accept_version) in tables(pipeline) {
+    for (path, kind, place) in places(pipeline) {
+        // One that has neither, or both, is found wrong elsewhere.
+        let Some((key, text, target)) = target(place) else { continue };
+        let path = path.key(key);
         if let Some(location) = located(text, directory, &path, found) {
             for (_, other) in &sinks {
                 compare(&location, other, &path, found);
             }
-            sinks.push((path, Sink { name: kind.name(), kind, location, accept_version }));
+            sinks.push((path, Sink { name: kind.name(), kind, location, target }));
         }
     }
     let path = root.key("state");
     let state = located(&pipeline.state, directory, &path, found);
-    for (table, sink) in &sinks {
+    for (place, sink) in &sinks {
         let Some(state) = &state else { break };
+        let what = sink.target.what();
         if sink.location.contains(state) {
             found.add(
                 path.clone(),
                 format!(
-                    "lies inside the table of sink `{}` ({}): give it a folder of its own",
+                    "lies inside the {what} of sink `{}` ({}): give it a folder of its own",
                     sink.name, sink.location
                 ),
             );
         } else if state.contains(&sink.location) {
             found.add(
-                table.clone(),
-                format!("lies inside the state location ({state}): give the table a folder of its own"),
+                place.clone(),
+                format!("lies inside the state location ({state}): give the {what} a place of its own"),
             );
         }
     }
@@ -117,7 +131,9 @@ fn check_apart(
     state: Option<&Location>,
     found: &mut Findings,
 ) {
-    let places = sinks.iter().map(|sink| (format!("the table of sink `{}`", sink.name), &sink.location));
+    let places = sinks
+        .iter()
+        .map(|sink| (format!("the {} of sink `{}`", sink.target.what(), sink.name), &sink.location));
     let places = places.chain(state.map(|state| ("the state location".to_owned(), state)));
     for (what, place) in places {
         if place.contains(location) {
@@ -126,26 +142,33 @@ fn check_apart(
     }
 }
 
-fn tables(pipeline: &Pipeline) -> Vec<(DocumentPath, SinkKind, &str, Option<u64>)> {
-    let mut tables = Vec::new();
+fn places(pipeline: &Pipeline) -> Vec<(DocumentPath, SinkKind, SinkPlace<'_>)> {
+    let mut places = Vec::new();
     for (name, layer) in &pipeline.layers {
         let path = DocumentPath::default().key("layers").key(name);
-        tables.push((
-            path.key("sink").key("delta"),
-            SinkKind::Layer(name.clone()),
-            layer.sink.delta.as_str(),
-            layer.sink.accept_version,
-        ));
+        places.push((path.key("sink"), SinkKind::Layer(name.clone()), layer.sink.place()));
         if let Some(quarantine) = &layer.quarantine {
-            let path = path.key("quarantine").key("delta");
             let kind = SinkKind::Quarantine(name.clone());
-            tables.push((path, kind, quarantine.delta.as_str(), quarantine.accept_version));
+            places.push((path.key("quarantine"), kind, quarantine.place()));
         }
     }
-    let path = DocumentPath::default().key("dead_letters").key("delta");
-    let SideTable { delta, accept_version } = &pipeline.dead_letters;
-    tables.push((path, SinkKind::DeadLetters, delta, *accept_version));
-    tables
+    let path = DocumentPath::default().key("dead_letters");
+    places.push((path, SinkKind::DeadLetters, pipeline.dead_letters.place()));
+    places
+}
+
+/// The key that names the place, what it says, and what is there.
+fn target(place: SinkPlace<'_>) -> Option<(&'static str, &str, Target)> {
+    match (place.delta, place.files) {
+        (Some(delta), None) => Some(("delta", delta, Target::Delta { accept_version: place.accept_version })),
+        (None, Some(files)) => {
+            let format = place.format.unwrap_or_default();
+            let usual = if format == FileFormat::Parquet { Compression::Zstd } else { Compression::None };
+            let compression = place.compression.unwrap_or(usual);
+            Some(("files", files, Target::Files { format, compression }))
+        }
+        _ => None,
+    }
 }
 
 fn located(text: &str, directory: &Path, path: &DocumentPath, found: &mut Findings) -> Option<Location> {
@@ -154,19 +177,21 @@ fn located(text: &str, directory: &Path, path: &DocumentPath, found: &mut Findin
 
 fn compare(location: &Location, other: &Sink, path: &DocumentPath, found: &mut Findings) {
     let relation = if *location == other.location {
-        "is also the table"
+        "is also"
     } else if other.location.contains(location) {
-        "lies inside the table"
+        "lies inside"
     } else if location.contains(&other.location) {
-        "holds the table"
+        "holds"
     } else {
         return;
     };
     found.add(
         path.clone(),
         format!(
-            "{relation} of sink `{}` ({}): give each table a folder of its own",
-            other.name, other.location
+            "{relation} the {} of sink `{}` ({}): give each sink a folder of its own",
+            other.target.what(),
+            other.name,
+            other.location
         ),
     );
 }
@@ -177,6 +202,16 @@ impl SinkKind {
             Self::Layer(layer) => layer.clone(),
             Self::Quarantine(layer) => quarantine_name(layer),
             Self::DeadLetters => DEAD_LETTERS.to_owned(),
+        }
+    }
+}
+
+impl Target {
+    /// What people call it.
+    pub fn what(self) -> &'static str {
+        match self {
+            Self::Delta { .. } => "table",
+            Self::Files { .. } => "folder",
         }
     }
 }

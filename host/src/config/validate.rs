@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 
 use super::error::DocumentPath;
-use super::pipeline::{DeltaSink, KafkaSource, Late, Layer, Mode, OnError, Pipeline, Step};
+use super::pipeline::{KafkaSource, Late, Layer, OnError, Pipeline, Step};
 use super::step_limits::StepLimits;
 use super::units::{ByteSize, Period};
-use super::{graph, reference, sinks};
+use super::{graph, reference, sink, sinks};
 use crate::registry::Reference;
 
 /// Columns that the host makes. They cannot be declared.
@@ -39,13 +39,13 @@ impl Findings {
         self.list.push((path, message.into()));
     }
 
-    fn expect(&mut self, holds: bool, path: DocumentPath, message: &str) {
+    pub(super) fn expect(&mut self, holds: bool, path: DocumentPath, message: &str) {
         if !holds {
             self.add(path, message);
         }
     }
 
-    fn above_zero(&mut self, value: impl IsZero, path: DocumentPath) {
+    pub(super) fn above_zero(&mut self, value: impl IsZero, path: DocumentPath) {
         self.expect(!value.is_zero(), path, "must be above zero");
     }
 
@@ -54,7 +54,7 @@ impl Findings {
     }
 }
 
-trait IsZero {
+pub(super) trait IsZero {
     fn is_zero(&self) -> bool;
 }
 
@@ -103,6 +103,7 @@ pub(super) fn check(pipeline: &Pipeline) -> Findings {
         );
         check_layer(layer, &path, pipeline.event_time.is_some(), &mut found);
     }
+    sink::check_side(&pipeline.dead_letters, &root.key("dead_letters"), &mut found);
     graph::check(pipeline, &mut found);
     found
 }
@@ -231,7 +232,10 @@ fn check_layer(layer: &Layer, path: &DocumentPath, has_event_time: bool, found: 
             "nothing is late without event time: add `event_time`, or remove `late`",
         );
     }
-    check_sink(&layer.sink, &path.key("sink"), found);
+    sink::check(&layer.sink, &path.key("sink"), found);
+    if let Some(quarantine) = &layer.quarantine {
+        sink::check_side(quarantine, &path.key("quarantine"), found);
+    }
 }
 
 fn check_step(step: &Step, path: &DocumentPath, found: &mut Findings) {
@@ -291,35 +295,6 @@ fn check_step_limits(limits: &StepLimits, path: &DocumentPath, found: &mut Findi
     let (rejections, path) = (&limits.rejections, path.key("rejections"));
     found.share(rejections.max_share, path.key("max_share"));
     found.above_zero(rejections.reason, path.key("reason"));
-}
-
-fn check_sink(sink: &DeltaSink, path: &DocumentPath, found: &mut Findings) {
-    found.above_zero(sink.file_size, path.key("file_size"));
-    for (key, columns) in [("partition_by", &sink.partition_by), ("key", &sink.key)] {
-        let mut seen = HashSet::new();
-        for (index, column) in columns.iter().enumerate() {
-            let new = !column.is_empty() && seen.insert(column);
-            found.expect(new, path.key(key).index(index), "each column is named, and only once");
-        }
-    }
-    match sink.mode {
-        Mode::Upsert => {
-            found.expect(!sink.key.is_empty(), path.key("key"), "`mode: upsert` needs `key`");
-            found.expect(
-                sink.order_by.is_some(),
-                path.key("order_by"),
-                "`mode: upsert` needs `order_by`: it decides between rows of one key",
-            );
-        }
-        Mode::Append => {
-            found.expect(sink.key.is_empty(), path.key("key"), "`key` goes with `mode: upsert`");
-            found.expect(
-                sink.order_by.is_none(),
-                path.key("order_by"),
-                "`order_by` goes with `mode: upsert`",
-            );
-        }
-    }
 }
 
 /// Names of layers, steps and bundled plugins: they become parts of sink names, paths and metric labels.

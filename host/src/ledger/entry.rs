@@ -30,6 +30,16 @@ pub struct Entry {
     pub body: Body,
 }
 
+impl Entry {
+    /// What the entry holds for the sink.
+    pub fn part_of(&self, sink: &str) -> Option<&SinkEntry> {
+        match &self.body {
+            Body::Epoch(epoch) => epoch.sinks.get(sink),
+            Body::Genesis(_) | Body::Configure(_) | Body::Sweep(_) => None,
+        }
+    }
+}
+
 /// Who wrote an entry, and at which attempt. The pair names the entry's files, and a writer knows its
 /// own entry by it: one pair stands for one proposal, whatever came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use futures::future::{Either, select};
 use uuid::Uuid;
 
 use crate::clock::Pauses;
-use crate::ledger::entry::{Body, Entry, EntryNumber, SinkEntry, SinkRecord};
+use crate::ledger::entry::{Entry, EntryNumber, SinkRecord};
 use crate::ledger::{Ledger, LedgerError};
 use crate::sink::{Applied, SinkApplier, SinkError, SinkMark};
 
@@ -270,7 +270,7 @@ impl Follower<'_> {
     /// Takes the entry into the chunk, or says that it is for the next one.
     fn take(&self, chunk: &mut Chunk, entry: Arc<Entry>, most_rows: u64) -> bool {
         let number = entry.number;
-        if let Some(part) = part_of(&entry, self.name) {
+        if let Some(part) = entry.part_of(self.name) {
             let bytes = chunk.bytes + part.files.iter().map(|file| file.size).sum::<u64>();
             let rows = chunk.rows + part.files.iter().map(|file| file.rows).sum::<u64>();
             let is_full =
@@ -313,12 +313,4 @@ enum LookError {
 
 fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// What the entry holds for the sink.
-fn part_of<'a>(entry: &'a Entry, sink: &str) -> Option<&'a SinkEntry> {
-    match &entry.body {
-        Body::Epoch(epoch) => epoch.sinks.get(sink),
-        Body::Genesis(_) | Body::Configure(_) | Body::Sweep(_) => None,
-    }
 }

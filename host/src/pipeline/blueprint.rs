@@ -14,6 +14,7 @@ use crate::ledger::LedgerState;
 use crate::plugin::PluginError;
 use crate::schema::RecordSchema;
 use crate::sink::delta::Mode;
+use crate::sink::rows::FileFormat;
 
 pub struct Blueprint {
     pub tree: Arc<LayerTree>,
@@ -30,6 +31,7 @@ pub struct TableSpec {
     pub mode: Mode,
     pub partition_by: Vec<String>,
     pub file_size: usize,
+    pub format: FileFormat,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -21,7 +21,7 @@ use crate::ledger::entry::{
 use crate::ledger::{Appended, Ledger, LedgerError, Proposal};
 use crate::progress::TopicPartition;
 use crate::schema::RecordSchema;
-use crate::sink::delta::{self, DeltaError, EncodedFile};
+use crate::sink::rows::{self, EncodedFile, RowsError};
 use crate::source::Topic;
 use crate::telemetry::{Metrics, Phase};
 
@@ -59,7 +59,7 @@ pub struct EpochCut {
 #[derive(Debug, thiserror::Error)]
 pub enum EpochError {
     #[error("sink `{sink}`: {error}")]
-    Upload { sink: String, error: DeltaError },
+    Upload { sink: String, error: RowsError },
     #[error(transparent)]
     Topics(#[from] TopicError),
     #[error(transparent)]
@@ -74,7 +74,7 @@ impl EpochError {
     /// Whether reading the epoch again can help. All other errors stop the pipeline.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Upload { error, .. } => matches!(error, DeltaError::Store { .. }),
+            Self::Upload { error, .. } => matches!(error, RowsError::Store { .. }),
             Self::Topics(error) => error.is_transient(),
             Self::State(error) => error.is_transient(),
             Self::Ledger(error) => error.is_transient(),
@@ -143,7 +143,7 @@ impl EpochWriter {
         let uploads = files.into_iter().filter_map(|(sink, files)| {
             let (table, layout) = (self.tables.get(sink)?, self.layouts.get(sink)?);
             Some(async move {
-                let files: Vec<DataFile> = delta::upload(table, files)
+                let files: Vec<DataFile> = rows::upload(table, files)
                     .await
                     .map_err(|error| EpochError::Upload { sink: layout.name.clone(), error })?;
                 Ok::<_, EpochError>((

@@ -7,8 +7,9 @@ use uuid::Uuid;
 use super::blueprint::TableSpec;
 use super::tree::SinkIndex;
 use crate::schema::RecordSchema;
-use crate::sink::delta::{
-    DeltaError, DeltaWriter, EncodedFile, Mode, PartitionSettings, Partitioning, WriterSettings,
+use crate::sink::delta::Mode;
+use crate::sink::rows::{
+    EncodedFile, FileFormat, PartitionSettings, Partitioning, RowWriter, RowsError, WriterSettings,
 };
 
 /// How rows of one sink are laid out, under one schema version.
@@ -24,13 +25,14 @@ pub struct SinkLayout {
     /// What the table holds, as an entry says it.
     pub table: RecordSchema,
     pub file_size: usize,
+    format: FileFormat,
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("sink `{sink}`: {error}")]
 pub struct WriteError {
     pub sink: String,
-    pub error: DeltaError,
+    pub error: RowsError,
 }
 
 pub struct Outputs {
@@ -40,7 +42,7 @@ pub struct Outputs {
 struct Output {
     name: String,
     rows: SchemaRef,
-    writer: DeltaWriter,
+    writer: RowWriter,
 }
 
 /// The files of one sink, encoded and not yet in place.
@@ -65,6 +67,7 @@ impl SinkLayout {
         let event_time = event_time.filter(|column| rows.index_of(column).is_ok()).map(str::to_owned);
         let settings = PartitionSettings { by: table.partition_by.clone(), event_time };
         let partitioning = Partitioning::new(&rows, &settings).map_err(failed)?;
+        table.format.check(partitioning.file_schema()).map_err(failed)?;
         let staging = match &table.mode {
             Mode::Append => None,
             Mode::Upsert(key) => {
@@ -73,7 +76,7 @@ impl SinkLayout {
             }
         };
         let held = RecordSchema::from_arrow(partitioning.table_schema())
-            .map_err(|error| failed(DeltaError::Schema(error.to_string())))?;
+            .map_err(|error| failed(RowsError::Schema(error.to_string())))?;
         Ok(Self {
             name: name.to_owned(),
             partitioning,
@@ -81,18 +84,20 @@ impl SinkLayout {
             rows,
             table: held,
             file_size: table.file_size,
+            format: table.format,
         })
     }
 
-    fn writer(&self, incarnation: Uuid, lane: usize) -> DeltaWriter {
+    fn writer(&self, incarnation: Uuid, lane: usize) -> RowWriter {
         let settings = WriterSettings {
             incarnation,
             thread: lane,
             file_size: self.file_size,
             max_partitions: MAX_OPEN_PARTITIONS,
+            format: self.format,
         };
         let partitioning = self.staging.as_ref().unwrap_or(&self.partitioning);
-        DeltaWriter::new(settings, self.rows.clone(), partitioning.clone())
+        RowWriter::new(settings, self.rows.clone(), partitioning.clone())
     }
 }
 

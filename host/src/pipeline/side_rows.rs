@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 
 use crate::batch::{RawBatch, RawRecord};
+use crate::json::rows::{Nulls, json_lines};
 
 /// The columns that say where a row came from.
 pub const POSITION_COLUMNS: [&str; 5] = ["_topic", "_partition", "_offset", "_timestamp", "_key"];
@@ -162,10 +163,7 @@ fn rows_as_json(rows: &RecordBatch) -> Result<StringArray, ArrowError> {
     let shown: Vec<usize> = (0..rows.num_columns())
         .filter(|column| !HIDDEN_COLUMNS.contains(&rows.schema_ref().field(*column).name().as_str()))
         .collect();
-    let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
-    writer.write(&rows.project(&shown)?)?;
-    writer.finish()?;
-    let text = String::from_utf8(writer.into_inner())
+    let text = String::from_utf8(json_lines(&rows.project(&shown)?, Nulls::LeftOut)?)
         .map_err(|error| ArrowError::JsonError(format!("a row is not UTF-8 as JSON: {error}")))?;
     Ok(StringArray::from(text.lines().collect::<Vec<_>>()))
 }

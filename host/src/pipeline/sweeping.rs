@@ -17,7 +17,7 @@ use crate::ledger::entry::{EntryNumber, Writer};
 use crate::ledger::store::StoreError;
 use crate::ledger::sweep::{FoundFile, Holds, PipelineFiles, writer_of};
 use crate::ledger::{Ledger, LedgerError};
-use crate::sink::delta::is_staged;
+use crate::sink::rows::is_staged;
 
 /// Stands between the place of a table and a path in it; no path holds it.
 const IN_TABLE: &str = "//";

@@ -1,10 +1,16 @@
-//! Where a layer's rows go.
+//! Where a layer's rows go: Delta tables, folders of files.
 //!
-//! A sink has two sides. The [`delta::DeltaWriter`] turns rows into data files that nothing refers to yet; every
+//! A sink has two sides. The [`rows::RowWriter`] turns rows into data files that nothing refers to yet; every
 //! worker has its own. The [`SinkApplier`] makes the files of ledger entries visible, and is driven by
 //! one worker at a time.
 
+#[cfg(test)]
+mod conformance;
 pub mod delta;
+#[cfg(test)]
+mod fault;
+pub mod files;
+pub mod rows;
 
 use std::sync::Arc;
 
@@ -47,7 +53,8 @@ pub enum SinkError {
 /// - [`mark`](SinkApplier::mark) reads the sink anew; what it returns is the state that the next
 ///   [`apply`](SinkApplier::apply) is built on.
 /// - `apply` is given entries above that mark, ascending, without gaps in what concerns this sink. It
-///   makes their rows and the mark `to` visible in **one** atomic step, or nothing.
+///   makes their rows and the mark `to` visible in **one** atomic step, or, where a mark stands for every entry,
+///   in one such step for each entry, in order. What is visible is always all of the entries up to the mark.
 /// - `apply` fails or says `Busy` if the sink changed since `mark` in a way that concerns it: a stale
 ///   applier loses by its mark.
 /// - After any error the caller does not know whether the step happened, and calls `mark` first.

@@ -28,6 +28,7 @@ use sluicebox::plugin::{Engine, EngineSettings, Limits, OnError, Plugin};
 use sluicebox::progress::{Accounting, OffsetRange, TopicPartition};
 use sluicebox::schema::{Column, RecordSchema, parse_type};
 use sluicebox::sink::delta::Mode;
+use sluicebox::sink::rows::FileFormat;
 use sluicebox::telemetry::Metrics;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -276,7 +277,8 @@ fn plan(version: u32) -> TaskPlan {
     };
     let columns = [("event", "int64"), ("id", "int64"), ("at", "timestamp"), ("amount", "int64")];
     let records = RecordSchema::new(columns.map(column).to_vec()).unwrap();
-    let table = TableSpec { mode: Mode::Append, partition_by: Vec::new(), file_size: 1 << 20 };
+    let (mode, format) = (Mode::Append, FileFormat::TABLE);
+    let table = TableSpec { mode, partition_by: Vec::new(), file_size: 1 << 20, format };
     let event_time = EventTimePlan {
         path: vec!["at".to_owned()],
         settings: EventTimeSettings { delay: 30_000_000, max_ahead: None },

@@ -7,6 +7,7 @@
 
 mod check;
 mod fake;
+mod folder;
 mod planted;
 mod random;
 mod schedule;

@@ -10,15 +10,18 @@ use sluicebox::ledger::entry::{
     Body, Configuration, Configure, DataFile, Entry, EntryNumber, Epoch, PluginReference, SinkEntry,
     SinkRecord, StateSegment, TaskEntry, Writer,
 };
+use sluicebox::ledger::state::SinkState;
 use sluicebox::ledger::sweep::{FoundFile, Holds, PipelineFiles, plan_sweep};
 use sluicebox::ledger::{Appended, Ledger, LedgerError, LedgerSettings, Opening, Proposal, Verdict};
 use sluicebox::pipeline::applier::{ApplyBounds, ApplyError, apply_sink};
 use sluicebox::progress::{Accounting, OffsetRange, TopicPartition};
 use sluicebox::schema::RecordSchema;
-use sluicebox::sink::SinkApplier;
+use sluicebox::sink::files::{FilesApplier, FilesSettings};
+use sluicebox::sink::{SinkApplier, SinkError};
 use uuid::Uuid;
 
 use crate::fake::{FakeClock, FakeFiles, FakeSink, FakeStore};
+use crate::folder::{FakeFolder, is_folder};
 use crate::planted::{Planted, RememberingSink, append_without_fence};
 use crate::world::{Shared, step_aside};
 
@@ -299,14 +302,16 @@ impl Worker {
         let pauses = Pauses { first: Duration::ZERO, longest: Duration::ZERO };
         let bounds =
             ApplyBounds { entries: 3, rows: 6, mark_every: 3, attempts: 4, pauses, ..ApplyBounds::default() };
-        for name in self.ledger.state().sinks.keys() {
-            let sink = self.sinks.entry(name.clone()).or_insert_with(|| {
-                let inner = FakeSink { shared: self.shared.clone(), name: name.clone(), version: 0 };
-                match self.planted {
-                    Planted::RememberedMark => Box::new(RememberingSink { inner, remembered: None }),
-                    _ => Box::new(inner),
-                }
-            });
+        for (name, known) in &self.ledger.state().sinks {
+            if !self.sinks.contains_key(name) {
+                let opened = match is_folder(name) {
+                    true => self.open_folder(name, known).await?,
+                    false => Some(self.open_table(name)),
+                };
+                let Some(sink) = opened else { continue };
+                self.sinks.insert(name.clone(), sink);
+            }
+            let Some(sink) = self.sinks.get_mut(name) else { continue };
             match apply_sink(&self.ledger, name, &mut **sink, &bounds).await {
                 Ok(progress) => drop(self.seen.insert(name.clone(), progress.record)),
                 Err(error) if error.is_transient() => {}
@@ -315,6 +320,35 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    fn open_table(&self, name: &str) -> Box<dyn SinkApplier> {
+        let inner = FakeSink { shared: self.shared.clone(), name: name.to_owned(), version: 0 };
+        match self.planted {
+            Planted::RememberedMark => Box::new(RememberingSink { inner, remembered: None }),
+            _ => Box::new(inner),
+        }
+    }
+
+    /// `None` if nobody answered.
+    async fn open_folder(
+        &self,
+        name: &str,
+        known: &SinkState,
+    ) -> Result<Option<Box<dyn SinkApplier>>, Restart> {
+        let store = FakeFolder { shared: self.shared.clone(), sink: name.to_owned() };
+        let ledger = self.ledger.state().ledger;
+        let settings = FilesSettings {
+            record: known.record.clone(),
+            // Data files are no objects here.
+            verify_files_after_ms: i64::MAX,
+            ..FilesSettings::new("simulated", name, "a folder", ledger, known.since)
+        };
+        match FilesApplier::open(settings, Arc::new(store)).await {
+            Ok(applier) => Ok(Some(Box::new(applier))),
+            Err(SinkError::Unavailable(_)) => Ok(None),
+            Err(error) => Err(stopped(&self.shared, &error)),
+        }
     }
 
     async fn sweep_files(&mut self) -> Result<(), Restart> {

@@ -28,6 +28,8 @@ pub struct World {
     /// What was written to each data file: partitions and offsets.
     pub rows: BTreeMap<String, Vec<(i32, i64)>>,
     pub tables: BTreeMap<String, Table>,
+    /// The objects in the folders of sinks that are no tables.
+    pub folders: BTreeMap<String, BTreeMap<String, Bytes>>,
     /// Asked for, reported as failed, and not done yet.
     pub in_flight: Vec<Deed>,
     /// The partitions that each worker believes to own.
@@ -72,6 +74,7 @@ impl Shared {
             files: BTreeMap::new(),
             rows: BTreeMap::new(),
             tables: BTreeMap::new(),
+            folders: BTreeMap::new(),
             in_flight: Vec::new(),
             assigned: vec![BTreeSet::new(); workers],
             input,

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt, stream};
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, ObjectStoreExt};
 
-use crate::ledger::entry::{Body, DataFile, Entry, EntryNumber};
+use crate::ledger::entry::{Body, Entry, EntryNumber};
 use crate::sink::delta::TableView;
+use crate::sink::files::FolderView;
+use crate::sink::rows::{InPlace, in_place};
 
 const CHECKS_AT_ONCE: usize = 16;
 
@@ -34,18 +36,31 @@ pub async fn audit(
                 None => continue,
             };
             let at = format!("{sink}: entry {}: {}", entry.number, file.path);
-            checks.push(async move { check(store, &object, file, &at).await });
+            checks.push(async move { check(store, &object, file.size, &at).await });
         }
     }
     let found: Vec<_> = stream::iter(checks).buffer_unordered(CHECKS_AT_ONCE).try_collect().await?;
     Ok(found.into_iter().flatten().collect())
 }
 
-async fn check(store: &dyn ObjectStore, object: &Path, file: &DataFile, at: &str) -> Result<Option<String>> {
-    match store.head(object).await {
-        Ok(found) if found.size == file.size => Ok(None),
-        Ok(found) => Ok(Some(format!("{at} has {} bytes of {}", found.size, file.size))),
-        Err(Error::NotFound { .. }) => Ok(Some(format!("{at} is gone"))),
-        Err(error) => Err(error.into()),
+/// Every file that a marker lists.
+pub async fn audit_marked(sink: &str, store: &dyn ObjectStore, folder: &FolderView) -> Result<Vec<String>> {
+    let mut checks = Vec::new();
+    for marker in &folder.markers {
+        for file in &marker.files {
+            let (object, at) =
+                (Path::parse(&file.path)?, format!("{sink}: entry {}: {}", marker.entry, file.path));
+            checks.push(async move { check(store, &object, file.size, &at).await });
+        }
     }
+    let found: Vec<_> = stream::iter(checks).buffer_unordered(CHECKS_AT_ONCE).try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+async fn check(store: &dyn ObjectStore, object: &Path, size: u64, at: &str) -> Result<Option<String>> {
+    Ok(match in_place(store, object, size).await? {
+        InPlace::Whole => None,
+        InPlace::OtherSize(bytes) => Some(format!("{at} has {bytes} bytes of {size}")),
+        InPlace::Gone => Some(format!("{at} is gone")),
+    })
 }

@@ -3,26 +3,28 @@
 //! | module | what must hold |
 //! |---|---|
 //! | `entries` | the sums of each task balance, and its ranges adjoin |
-//! | `sinks` | each mark is explained, and the table has the files of the entries up to it |
+//! | `tables` | each mark is explained, and the table has the files of the entries up to it |
+//! | `folders` | markers say what the entries up to the mark say |
 //! | `files` | every file that is listed is there, whole |
 //! | `positions` | no row without a record, and none twice |
 
 mod entries;
 mod files;
+mod folders;
 mod positions;
-mod sinks;
+mod tables;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-use self::sinks::AuditedSink;
-use super::{ledger, print, sink_tables};
+use self::tables::AuditedSink;
+use super::sinks::{SinkStorage, SinkView};
+use super::{ledger, print, sinks};
 use crate::config;
 use crate::ledger::entry::Body;
 use crate::progress::Accounting;
-use crate::sink::delta;
 
 pub async fn audit(file: &Path) -> Result<ExitCode> {
     let pipeline = config::load(file)?;
@@ -37,27 +39,42 @@ pub async fn audit(file: &Path) -> Result<ExitCode> {
             epoch.tasks.iter().for_each(|task| total.add(&task.accounting));
         }
     }
-    for (sink, storage) in sink_tables::sinks_in_order(&pipeline).zip(sink_tables::table_storages(&pipeline)?)
-    {
-        let table = delta::inspect(&storage, &pipeline.pipeline.id, &sink.name, 0).await?;
-        let key = sink_tables::row_key_of(&pipeline, &sink.name);
+    for (sink, storage) in sinks::sinks_in_order(&pipeline).zip(sinks::storages(&pipeline)?) {
+        let key = sinks::row_key_of(&pipeline, &sink.name);
         let audited = AuditedSink { name: &sink.name, key: key.as_ref(), entries: &entries, state: &state };
-        let (line, found) = audited.audit(table.as_ref());
-        print(&line);
-        findings.extend(found);
-        let Some((table, mark)) = table.as_ref().and_then(|table| Some((table, table.mark.as_ref()?.number)))
-        else {
+        let view = storage.view(&pipeline.pipeline.id, &sink.name, 0).await?;
+        let Some(view) = view else {
+            let (line, found) = audited.audit_nothing(sink.target.what());
+            print(&line);
+            findings.extend(found);
             continue;
         };
-        let store = storage.table_store();
-        let broken_files = files::audit(&sink.name, &*store, table, &entries, mark).await?;
-        // What is not whole cannot be read; a table kept by key has rows of other positions.
-        if broken_files.is_empty() && audited.key.is_none() {
-            let once = positions::is_one_to_one(&sink.name, &total, &state.configuration.layers);
-            let covered = positions::covered(&entries, oldest, mark);
-            findings.extend(positions::audit(&sink.name, &storage, table, &covered, once).await?);
+        let store = storage.folder();
+        let (line, found) = match &view {
+            SinkView::Table(table) => audited.audit_table(table),
+            SinkView::Folder(folder) => folders::audit(&sink.name, folder, &entries, oldest, &state),
+        };
+        print(&line);
+        findings.extend(found);
+        match &view {
+            SinkView::Folder(folder) => {
+                findings.extend(files::audit_marked(&sink.name, &*store, folder).await?);
+            }
+            SinkView::Table(table) => {
+                let Some(mark) = table.mark.as_ref().map(|mark| mark.number) else { continue };
+                let broken_files = files::audit(&sink.name, &*store, table, &entries, mark).await?;
+                // What is not whole cannot be read; a table kept by key has rows of other positions.
+                if broken_files.is_empty()
+                    && audited.key.is_none()
+                    && let SinkStorage::Delta(storage) = &storage
+                {
+                    let once = positions::is_one_to_one(&sink.name, &total, &state.configuration.layers);
+                    let covered = positions::covered(&entries, oldest, mark);
+                    findings.extend(positions::audit(&sink.name, storage, table, &covered, once).await?);
+                }
+                findings.extend(broken_files);
+            }
         }
-        findings.extend(broken_files);
     }
     print(&format!(
         "entries {oldest}..={}: {} records accounted for, {} offsets lost",

@@ -237,6 +237,29 @@ fn every_table_and_the_state_have_their_own_folder() {
 }
 
 #[test]
+fn a_sink_is_a_table_or_a_folder_of_files() {
+    let at = "layers.bronze.sink";
+    let sink = |keys: &str, near: &str, path: &str, says: &str| {
+        minimal("{ delta: ./lake/bronze }", keys, near, &format!("{at}{path}"), says);
+    };
+    sink("{ format: csv, files: ./f, delta: ./d }", "sink:", "", "give one of `delta` and `files`");
+    sink("{ partition_by: [a] }", "sink:", "", "give one of `delta` and `files`");
+    sink("{ delta: ./d, format: csv }", "csv", ".format", "goes with `files`");
+    sink("{ delta: ./d, compression: gzip }", "gzip", ".compression", "goes with `files`");
+    sink("{ files: ./f, accept_version: 3 }", "3 }", ".accept_version", "goes with `delta`");
+    sink("{ files: ./f, format: xml }", "xml", ".format", "expected one of `parquet`, `json_lines`, `csv`");
+    let upsert = "{ files: ./f, mode: upsert, key: [a], order_by: b }";
+    sink(upsert, "upsert", ".mode", "`mode: upsert` goes with `delta`");
+    minimal(
+        "{ delta: ./lake/bronze }",
+        "{ files: ./lake/dead_letters/x }",
+        "./lake/dead_letters }",
+        "dead_letters.delta",
+        "holds the folder of sink `bronze`",
+    );
+}
+
+#[test]
 fn all_problems_come_at_once_in_the_order_of_the_file() {
     let text = MINIMAL.replace("id: demo", "id: Demo").replace("[events]", "[]") + "threads: 0\n";
     let paths: Vec<_> =

@@ -3,13 +3,12 @@
 use arrow::array::{Array, AsArray, RecordBatch, StringArray, UInt64Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::Int64Type;
-use arrow::json::WriterBuilder;
-use arrow::json::writer::LineDelimited;
 use serde_json::{Map, Value, json};
 
 use super::columns::Columns;
 use super::comparison::{Difference, Fate, rule};
 use super::samples::{MAX_LINE, Sample};
+use crate::json::rows::{Nulls, json_lines};
 use crate::plugin::{HOST_COLUMNS, Rows, StepOutcome};
 use crate::progress::{OffsetRange, TopicPartition};
 
@@ -133,9 +132,6 @@ fn row_as_json(rows: &RecordBatch, row: usize) -> Value {
     if bytes > MAX_LINE {
         return json!({ "too_long": bytes });
     }
-    let mut text = Vec::new();
-    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut text);
-    let written = writer.write(&row).and_then(|()| writer.finish());
-    drop(writer);
-    written.ok().and_then(|()| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    let line = json_lines(&row, Nulls::Written).ok();
+    line.and_then(|line| serde_json::from_slice(&line).ok()).unwrap_or_default()
 }

@@ -2,9 +2,9 @@
 
 use super::changes::{Changes, Operation};
 use super::guard::Guard;
-use super::partition::is_staged;
 use crate::ledger::entry::{Entry, SinkEntry};
 use crate::sink::SinkError;
+use crate::sink::rows::is_staged;
 
 pub(super) fn changes(guard: &Guard, parts: &[(&Entry, &SinkEntry)]) -> Result<Changes, SinkError> {
     for (entry, part) in parts {

@@ -6,19 +6,20 @@ use async_trait::async_trait;
 use chrono::Utc;
 use deltalake_core::kernel::{Action, MetadataExt, StructType};
 use futures::{StreamExt, TryStreamExt, stream};
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::changes::Changes;
 use super::guard::Guard;
 use super::log::{Commit, News, Put, State, TableLog};
 use super::opening::{Opening, check_opened};
 use super::row_key::Mode;
-use super::schema::{delta_schema, grow, table_type};
+use super::schema::{grow, table_type};
 use super::upsert::{self, Upsert};
-use super::{DeltaSettings, DeltaStorage, Partitioning, actions, append, application_id};
+use super::{DeltaSettings, DeltaStorage, actions, append, application_id};
 use crate::crash;
-use crate::ledger::entry::{Body, DataFile, Entry, EntryNumber, SinkEntry, SinkRecord, TableVersion};
+use crate::ledger::entry::{DataFile, Entry, EntryNumber, SinkEntry, SinkRecord, TableVersion};
+use crate::sink::rows::{InPlace, Partitioning, in_place, written_schema};
 use crate::sink::{Applied, SinkApplier, SinkError, SinkMark};
 
 const CHECKS_AT_ONCE: usize = 16;
@@ -130,13 +131,13 @@ impl DeltaApplier {
 
     async fn check_file(&self, number: EntryNumber, file: &DataFile) -> Result<(), SinkError> {
         let path = Path::parse(&file.path).or_else(|error| self.guard.refuse(&error.to_string()))?;
-        match self.files.head(&path).await {
-            Ok(meta) if meta.size == file.size => Ok(()),
-            Ok(meta) => self.guard.refuse(&format!(
-                "file `{}` of entry {number} has {} bytes, and was written with {}; restore it from a copy",
-                file.path, meta.size, file.size
+        match in_place(&*self.files, &path, file.size).await {
+            Ok(InPlace::Whole) => Ok(()),
+            Ok(InPlace::OtherSize(bytes)) => self.guard.refuse(&format!(
+                "file `{}` of entry {number} has {bytes} bytes, and was written with {}; restore it from a copy",
+                file.path, file.size
             )),
-            Err(object_store::Error::NotFound { .. }) => self.guard.gone(number, &file.path),
+            Ok(InPlace::Gone) => self.guard.gone(number, &file.path),
             Err(error) => Err(SinkError::Unavailable(format!(
                 "{}: looking for `{}`: {error}",
                 self.guard.location, file.path
@@ -150,7 +151,7 @@ impl DeltaApplier {
         for (entry, part) in entries {
             let Some(schema) = &part.schema else { continue };
             let number = entry.number;
-            let schema = delta_schema(&schema.to_arrow())
+            let schema = written_schema(&schema.to_arrow())
                 .and_then(|schema| table_type(&schema))
                 .and_then(|schema| grow(&rows, &schema));
             rows = schema
@@ -244,7 +245,7 @@ impl SinkApplier for DeltaApplier {
         }
         let parts: Vec<(&Entry, &SinkEntry)> = entries
             .iter()
-            .filter_map(|entry| Some((entry.as_ref(), part(entry, &self.settings.sink)?)))
+            .filter_map(|entry| Some((entry.as_ref(), entry.part_of(&self.settings.sink)?)))
             .collect();
         self.check_files(&parts).await?;
         let rows = self.newest_rows(&parts)?;
@@ -271,12 +272,5 @@ impl SinkApplier for DeltaApplier {
                 Ok(Applied::Done)
             }
         }
-    }
-}
-
-fn part<'a>(entry: &'a Entry, sink: &str) -> Option<&'a SinkEntry> {
-    match &entry.body {
-        Body::Epoch(epoch) => epoch.sinks.get(sink),
-        Body::Genesis(_) | Body::Configure(_) | Body::Sweep(_) => None,
     }
 }

@@ -8,8 +8,8 @@ use deltalake_core::kernel::{Add, LogicalFileView};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::partition::Values;
 use crate::ledger::entry::DataFile;
+use crate::sink::rows::Values;
 
 /// The active files by path, with the bounds of `columns`.
 #[derive(Debug, Clone)]

@@ -4,12 +4,12 @@ use deltalake_core::kernel::{Metadata, Protocol, StructType};
 use uuid::Uuid;
 
 use super::log::{Commit, State, ledger_of, operation_of};
-use super::partition::is_staged;
 use super::row_key::Mode;
 use super::schema::grow;
 use super::{DeltaSettings, ledger_property};
 use crate::ledger::entry::{DataFile, EntryNumber, SinkRecord};
 use crate::sink::SinkError;
+use crate::sink::rows::is_staged;
 
 const RETENTION: &str = "delta.setTransactionRetentionDuration";
 /// Features that ask nothing of a writer that only appends plain files, or nothing while unused:

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::log::TableLog;
 use super::{DeltaError, DeltaStorage, application_id, ledger_property};
+use crate::sink::rows::RowsError;
 use crate::sink::{SinkError, SinkMark};
 
 /// A table at one version.
@@ -102,7 +103,7 @@ pub async fn inspect(
         let mut rows = view.num_records().map(|rows| rows as u64);
         if rows.is_none() || (sample.missing > 0 && deleted == 0) {
             let read = storage.table_store().get(&view.object_store_path()).await;
-            let store = |source| DeltaError::Store { path: path.clone(), source };
+            let store = |source| RowsError::Store { path: path.clone(), source };
             let bytes = read.map_err(store)?.bytes().await.map_err(store)?;
             let in_footer = sample.read(bytes, deleted == 0, view)?;
             rows = rows.or(Some(in_footer));

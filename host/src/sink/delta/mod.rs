@@ -2,11 +2,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `schema` | Arrow types to Delta types; how a table's schema grows |
-//! | `partition` | partition columns: derived, escaped, split off the rows |
-//! | `stats` | the `stats` of an `add` action, from a Parquet footer |
-//! | `writer` | rows to Parquet files in memory |
-//! | `upload` | files to their place in the table's folder, durably |
+//! | `schema` | types of written rows to Delta types; how a table's schema grows |
 //! | `row_key` | how rows enter a table: appended, or kept by a key |
 //! | `log` | the table's log: state by increments, commits by put-if-absent, checkpoints |
 //! | `files` | the files that the table consists of, where a sink must know them |
@@ -31,15 +27,11 @@ mod guard;
 mod inspect;
 mod log;
 mod opening;
-mod partition;
 mod positions;
 mod row_key;
 mod schema;
 mod snapshot;
-mod stats;
-mod upload;
 mod upsert;
-mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -53,33 +45,22 @@ use uuid::Uuid;
 
 pub use self::applier::DeltaApplier;
 pub use self::inspect::{ActiveFile, TableView, inspect, ledger_of_mark};
-pub use self::partition::{PartitionSettings, Partitioning, is_staged};
 pub use self::positions::positions;
 pub use self::row_key::{Mode, RowKey};
-pub use self::schema::delta_schema;
 pub use self::snapshot::TableSnapshot;
-pub use self::upload::upload;
-pub use self::writer::{DeltaWriter, EncodedFile, WriterSettings};
 
+use super::rows::RowsError;
 use crate::ledger::entry::{EntryNumber, PluginReference, SinkRecord};
 
-/// What can be wrong with rows, schemas or settings before anything is committed.
+/// Why a table cannot be opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum DeltaError {
-    #[error("column `{column}`: {what}")]
-    Column { column: String, what: String },
-    #[error("the table's schema cannot take these rows: {0}")]
-    Schema(String),
-    #[error("the rows fall into more than {limit} partitions at once: partition by a coarser column")]
-    TooManyPartitions { limit: usize },
-    #[error("rows came with another schema than the writer was opened with: {0}")]
-    OtherRows(String),
-    #[error("encoding Parquet: {0}")]
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+    #[error("reading Parquet: {0}")]
     Parquet(#[from] parquet::errors::ParquetError),
     #[error("converting rows: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
-    #[error("storing `{path}`: {source}")]
-    Store { path: String, source: object_store::Error },
     #[error("location `{location}` cannot be used: {what}")]
     Location { location: String, what: String },
     #[error("reading the table at `{location}`: {what}")]

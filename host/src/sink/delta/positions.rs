@@ -8,6 +8,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::{DeltaError, DeltaStorage, TableView};
+use crate::sink::rows::RowsError;
 
 const COLUMNS: [&str; 3] = ["_topic", "_partition", "_offset"];
 
@@ -22,7 +23,7 @@ pub async fn positions(
         return Ok(false);
     }
     for file in &table.files {
-        let store = |source| DeltaError::Store { path: file.path.clone(), source };
+        let store = |source| RowsError::Store { path: file.path.clone(), source };
         let bytes =
             storage.table_store().get(&file.object).await.map_err(store)?.bytes().await.map_err(store)?;
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?;

@@ -2,8 +2,7 @@
 
 use arrow::datatypes::{DataType, Schema};
 
-use super::DeltaError;
-use super::schema::delta_schema;
+use crate::sink::rows::{RowsError, written_schema};
 
 /// How rows enter a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,8 +22,8 @@ pub struct RowKey {
 
 impl RowKey {
     /// Whether rows of `rows` can be kept by this key. Errors name the column.
-    pub fn check(&self, rows: &Schema) -> Result<(), DeltaError> {
-        let written = delta_schema(rows)?;
+    pub fn check(&self, rows: &Schema) -> Result<(), RowsError> {
+        let written = written_schema(rows)?;
         let type_of = |column: &str, key: &str| match written.field_with_name(column) {
             Ok(field) => Ok(field.data_type().clone()),
             Err(_) => refused(
@@ -86,8 +85,8 @@ fn is_plain(data_type: &DataType) -> bool {
     )
 }
 
-fn refused<T>(column: &str, what: &str) -> Result<T, DeltaError> {
-    Err(DeltaError::Column { column: column.to_owned(), what: what.to_owned() })
+fn refused<T>(column: &str, what: &str) -> Result<T, RowsError> {
+    Err(RowsError::Column { column: column.to_owned(), what: what.to_owned() })
 }
 
 #[cfg(test)]

@@ -1,142 +1,28 @@
-//! Arrow types to Delta types, and how a table's schema grows.
-//!
-//! | Arrow | in the table |
-//! |---|---|
-//! | boolean, int8 to int64, float32, float64, utf8, binary, date32 | the same |
-//! | uint8, uint16, uint32 | the next wider signed integer |
-//! | uint64 | decimal(20, 0) |
-//! | float16 | float32 |
-//! | large and view strings and binaries, fixed-size binary | string, binary |
-//! | timestamps of any unit and zone | microseconds, UTC; without a zone they are read as UTC; nanoseconds are cut |
-//! | date64 | date |
-//! | decimals of up to 38 digits | the same |
-//! | dictionary | its values' type |
-//! | lists of every kind; struct; map | array; struct; map |
-//!
-//! Everything else (times, durations, intervals, null, unions) is refused when the pipeline is checked.
+//! Types of written rows to Delta types, and how a table's schema grows.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
+use arrow::datatypes::Schema;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::kernel::{ArrayType, DataType as DeltaType, MapType, StructField, StructType};
 
-use super::DeltaError;
+use crate::sink::rows::RowsError;
 
-/// The schema that rows of `schema` have in the files and in the table. Every column is nullable, so that
-/// rows without it can follow. Errors name the column.
-pub fn delta_schema(schema: &Schema) -> Result<Schema, DeltaError> {
-    Ok(Schema::new(written_fields("", schema.fields())?))
+/// The Delta type of rows whose schema [`written_schema`](crate::sink::rows::written_schema) gave.
+pub(super) fn table_type(written: &Schema) -> Result<StructType, RowsError> {
+    written.try_into_kernel().map_err(|error| RowsError::Schema(error.to_string()))
 }
 
-/// The Delta type of rows whose schema [`delta_schema`] gave.
-pub(super) fn table_type(written: &Schema) -> Result<StructType, DeltaError> {
-    written.try_into_kernel().map_err(|error| DeltaError::Schema(error.to_string()))
-}
-
-fn written_fields(path: &str, fields: &Fields) -> Result<Fields, DeltaError> {
-    let mut names = HashSet::new();
-    fields
-        .iter()
-        .map(|field| {
-            let column =
-                if path.is_empty() { field.name().clone() } else { format!("{path}.{}", field.name()) };
-            if !names.insert(field.name().to_lowercase()) {
-                return refused(
-                    &column,
-                    "another column differs from it by case only, and Delta columns ignore case",
-                );
-            }
-            let data_type = written_type(&column, field.data_type())?;
-            Ok(Arc::new(Field::new(field.name(), data_type, true)))
-        })
-        .collect()
-}
-
-fn written_type(column: &str, data_type: &DataType) -> Result<DataType, DeltaError> {
-    let element = |field: &FieldRef| -> Result<DataType, DeltaError> {
-        let data_type = written_type(&format!("{column}.element"), field.data_type())?;
-        Ok(DataType::List(Arc::new(Field::new("element", data_type, true))))
-    };
-    match data_type {
-        DataType::Boolean
-        | DataType::Int8
-        | DataType::Int16
-        | DataType::Int32
-        | DataType::Int64
-        | DataType::Float32
-        | DataType::Float64
-        | DataType::Utf8
-        | DataType::LargeUtf8
-        | DataType::Utf8View
-        | DataType::Binary
-        | DataType::LargeBinary
-        | DataType::BinaryView
-        | DataType::Date32 => Ok(data_type.clone()),
-        DataType::UInt8 => Ok(DataType::Int16),
-        DataType::UInt16 => Ok(DataType::Int32),
-        DataType::UInt32 => Ok(DataType::Int64),
-        DataType::UInt64 => Ok(DataType::Decimal128(20, 0)),
-        DataType::Float16 => Ok(DataType::Float32),
-        DataType::FixedSizeBinary(_) => Ok(DataType::Binary),
-        DataType::Date64 => Ok(DataType::Date32),
-        DataType::Timestamp(_, _) => Ok(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
-        DataType::Decimal32(precision, scale)
-        | DataType::Decimal64(precision, scale)
-        | DataType::Decimal128(precision, scale)
-        | DataType::Decimal256(precision, scale) => {
-            if *precision > 38 || *scale < 0 {
-                return refused(
-                    column,
-                    "Delta holds decimals of up to 38 digits and with a scale of 0 or more",
-                );
-            }
-            Ok(DataType::Decimal128(*precision, *scale))
-        }
-        DataType::Dictionary(_, values) => written_type(column, values),
-        DataType::List(field)
-        | DataType::LargeList(field)
-        | DataType::ListView(field)
-        | DataType::LargeListView(field)
-        | DataType::FixedSizeList(field, _) => element(field),
-        DataType::Struct(fields) if fields.is_empty() => {
-            refused(column, "a struct without fields cannot be stored")
-        }
-        DataType::Struct(fields) => Ok(DataType::Struct(written_fields(column, fields)?)),
-        DataType::Map(entries, _) => written_map(column, entries),
-        other => refused(
-            column,
-            &format!("type `{other}` has no place in a Delta table; cast it in a step before"),
-        ),
-    }
-}
-
-fn written_map(column: &str, entries: &FieldRef) -> Result<DataType, DeltaError> {
-    let DataType::Struct(pair) = entries.data_type() else {
-        return refused(column, "a map without keys and values");
-    };
-    let [key, value] = pair.as_ref() else {
-        return refused(column, "a map without keys and values");
-    };
-    let key = Field::new("key", written_type(&format!("{column}.key"), key.data_type())?, false);
-    let value = Field::new("value", written_type(&format!("{column}.value"), value.data_type())?, true);
-    let entries = Field::new("key_value", DataType::Struct(vec![key, value].into()), false);
-    Ok(DataType::Map(Arc::new(entries), false))
-}
-
-fn refused<T>(column: &str, what: &str) -> Result<T, DeltaError> {
-    Err(DeltaError::Column { column: column.to_owned(), what: what.to_owned() })
+fn refused<T>(column: &str, what: &str) -> Result<T, RowsError> {
+    Err(RowsError::Column { column: column.to_owned(), what: what.to_owned() })
 }
 
 /// The table's schema after it has taken rows of `rows`: new columns and nested fields are added at the end.
 /// Equal to `table` if there is nothing to add. A column of another type is an error: without type
 /// widening, which few engines read, a table cannot change it.
-pub(super) fn grow(table: &StructType, rows: &StructType) -> Result<StructType, DeltaError> {
+pub(super) fn grow(table: &StructType, rows: &StructType) -> Result<StructType, RowsError> {
     grow_struct("", table, rows)
 }
 
-fn grow_struct(path: &str, table: &StructType, rows: &StructType) -> Result<StructType, DeltaError> {
+fn grow_struct(path: &str, table: &StructType, rows: &StructType) -> Result<StructType, RowsError> {
     let mut fields: Vec<StructField> = table.fields().cloned().collect();
     for field in rows.fields() {
         let column = if path.is_empty() { field.name().clone() } else { format!("{path}.{}", field.name()) };
@@ -151,10 +37,10 @@ fn grow_struct(path: &str, table: &StructType, rows: &StructType) -> Result<Stru
             Some(known) => known.data_type = grow_type(&column, known.data_type(), field.data_type())?,
         }
     }
-    StructType::try_new(fields).map_err(|error| DeltaError::Schema(error.to_string()))
+    StructType::try_new(fields).map_err(|error| RowsError::Schema(error.to_string()))
 }
 
-fn grow_type(column: &str, table: &DeltaType, rows: &DeltaType) -> Result<DeltaType, DeltaError> {
+fn grow_type(column: &str, table: &DeltaType, rows: &DeltaType) -> Result<DeltaType, RowsError> {
     match (table, rows) {
         (DeltaType::Struct(table), DeltaType::Struct(rows)) => {
             Ok(DeltaType::from(grow_struct(column, table, rows)?))
@@ -180,28 +66,9 @@ fn grow_type(column: &str, table: &DeltaType, rows: &DeltaType) -> Result<DeltaT
 
 #[cfg(test)]
 mod tests {
+    use arrow::datatypes::{DataType, Field};
+
     use super::*;
-
-    fn written(data_type: DataType) -> Result<DataType, DeltaError> {
-        delta_schema(&Schema::new(vec![Field::new("c", data_type, true)]))
-            .map(|schema| schema.field(0).data_type().clone())
-    }
-
-    #[test]
-    fn types_without_a_counterpart_are_widened_or_refused_by_name() {
-        assert_eq!(written(DataType::UInt8).expect("uint8"), DataType::Int16);
-        assert_eq!(written(DataType::UInt64).expect("uint64"), DataType::Decimal128(20, 0));
-        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-        assert_eq!(written(DataType::Timestamp(TimeUnit::Nanosecond, None)).expect("timestamp"), utc);
-        assert_eq!(written(DataType::FixedSizeBinary(3)).expect("binary"), DataType::Binary);
-        let inner = DataType::Struct(vec![Field::new("t", DataType::Time32(TimeUnit::Second), true)].into());
-        let error =
-            written(DataType::List(Arc::new(Field::new("item", inner, true)))).expect_err("time is refused");
-        assert!(error.to_string().contains("`c.element.t`"), "{error}");
-        let twice =
-            Schema::new(vec![Field::new("a", DataType::Int32, true), Field::new("A", DataType::Int32, true)]);
-        assert!(delta_schema(&twice).is_err());
-    }
 
     #[test]
     fn a_table_takes_new_columns_and_nested_fields_but_no_other_type() {

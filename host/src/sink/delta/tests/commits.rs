@@ -6,8 +6,8 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use futures::future::join_all;
 
-use super::fault::{Fault, FaultyStore};
 use super::*;
+use crate::sink::fault::Fault;
 use crate::sink::{Applied, SinkApplier};
 
 #[tokio::test]

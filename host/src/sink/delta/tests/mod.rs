@@ -1,18 +1,18 @@
 //! Scenarios on tables in temporary folders, and what they share.
 
 mod commits;
-mod fault;
-mod rows;
 mod traps;
 mod upsert_model;
 mod upsert_traps;
 mod upserts;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use async_trait::async_trait;
 use deltalake_core::DeltaTable;
 use deltalake_core::kernel::Action;
 use object_store::ObjectStore;
@@ -21,13 +21,13 @@ use tempfile::TempDir;
 use url::Url;
 use uuid::Uuid;
 
-use super::{
-    DeltaApplier, DeltaSettings, DeltaStorage, DeltaWriter, Mode, PartitionSettings, Partitioning, RowKey,
-    TableView, WriterSettings, application_id, inspect, upload,
-};
+use super::{DeltaApplier, DeltaSettings, DeltaStorage, Mode, RowKey, TableView, application_id, inspect};
 use crate::ledger::entry::{Body, DataFile, Entry, EntryNumber, Epoch, SinkEntry, Writer};
 use crate::schema::RecordSchema;
-use crate::sink::SinkError;
+use crate::sink::conformance::{Trial, conforms};
+use crate::sink::fault::FaultyStore;
+use crate::sink::rows::{FileFormat, PartitionSettings, Partitioning, RowWriter, WriterSettings, upload};
+use crate::sink::{SinkApplier, SinkError};
 use crate::storage::DurableLocal;
 
 const PIPELINE: &str = "p";
@@ -105,12 +105,13 @@ impl Place {
             thread,
             file_size: 1 << 20,
             max_partitions: 100,
+            format: FileFormat::TABLE,
         };
         let partitioning = match &self.mode {
             Mode::Append => self.partitioning(rows.schema_ref()),
             Mode::Upsert(_) => Partitioning::staging(rows.schema_ref()).expect("a partitioning"),
         };
-        let mut files = DeltaWriter::new(settings, rows.schema(), partitioning);
+        let mut files = RowWriter::new(settings, rows.schema(), partitioning);
         files.write(rows).expect("rows are written");
         let files = files.finish(writer.epoch).expect("files are finished");
         upload(&self.storage().table_store(), files).await.expect("files are uploaded")
@@ -177,6 +178,40 @@ impl Place {
         action["metaData"]["configuration"][property] = value.into();
         action
     }
+}
+
+#[async_trait]
+impl Trial for Place {
+    async fn open(&self) -> Result<Box<dyn SinkApplier>, SinkError> {
+        Ok(Box::new(self.open_with(self.settings()).await?))
+    }
+
+    async fn entry(&self, number: EntryNumber, ids: Range<i64>) -> Arc<Entry> {
+        Place::entry(self, number, &rows(ids.start, ids.end)).await
+    }
+
+    async fn visible(&self) -> Vec<i64> {
+        let sample = self.view().await.sample;
+        let mut ids = sample.column(0).as_primitive::<Int64Type>().values().to_vec();
+        ids.sort_unstable();
+        ids
+    }
+
+    fn decisive(&self) -> &'static str {
+        "_delta_log/00000000000000000001.json"
+    }
+
+    async fn go_back(&self) {
+        let version = self.table().await.version().expect("a version");
+        std::fs::remove_file(self.log_file(version)).expect("removed");
+    }
+}
+
+mod conformance {
+    use super::*;
+    use crate::sink::fault::Fault;
+
+    conforms!(|store: Arc<FaultyStore>| Place::with_store(store));
 }
 
 fn info(operation: &str, mode: &str) -> Value {

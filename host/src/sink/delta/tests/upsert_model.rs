@@ -8,9 +8,9 @@ use arrow::datatypes::Int64Type;
 use object_store::memory::InMemory;
 use proptest::prelude::*;
 
-use super::fault::{Fault, FaultyStore};
 use super::upserts::key;
 use super::*;
+use crate::sink::fault::Fault;
 use crate::sink::{Applied, SinkApplier};
 
 /// `(id, site)` is the key; `kind` changes from row to row, so that rows move where it is the partition.

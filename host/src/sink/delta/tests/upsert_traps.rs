@@ -5,9 +5,9 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use super::super::actions;
-use super::fault::{Fault, FaultyStore};
 use super::upserts::{key, keyed, keyed_place, keyed_schema, notes};
 use super::*;
+use crate::sink::fault::Fault;
 use crate::sink::{Applied, SinkApplier};
 
 /// A table with two files, and an applier that has seen it.
@@ -31,8 +31,9 @@ impl Place {
     /// Another writer's commit that puts files of `rows` in place of all others.
     pub(super) async fn rewrite(&self, operation: &str, rows: &RecordBatch) {
         let (incarnation, data_change) = (Uuid::new_v4(), operation != "OPTIMIZE");
-        let settings = WriterSettings { incarnation, thread: 0, file_size: 1 << 20, max_partitions: 100 };
-        let mut writer = DeltaWriter::new(settings, rows.schema(), self.partitioning(rows.schema_ref()));
+        let (file_size, format) = (1 << 20, FileFormat::TABLE);
+        let settings = WriterSettings { incarnation, thread: 0, file_size, max_partitions: 100, format };
+        let mut writer = RowWriter::new(settings, rows.schema(), self.partitioning(rows.schema_ref()));
         writer.write(rows).expect("written");
         let files = writer.finish(0).expect("finished");
         let files = upload(&self.storage().table_store(), files).await.expect("uploaded");

@@ -8,7 +8,6 @@ use arrow::datatypes::Int64Type;
 use arrow::util::pretty::pretty_format_batches;
 use deltalake_core::kernel::{DataType as DeltaType, StructField};
 
-use super::fault::FaultyStore;
 use super::*;
 use crate::sink::{Applied, SinkApplier};
 

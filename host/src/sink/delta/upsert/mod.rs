@@ -28,16 +28,16 @@ use deltalake_core::kernel::engine::arrow_conversion::TryIntoArrow;
 use object_store::ObjectStore;
 
 use self::incoming::Incoming;
+use super::DeltaSettings;
 use super::changes::{Changes, Operation};
 use super::files::{ActiveFile, ActiveFiles};
 use super::guard::Guard;
 use super::log::State;
-use super::partition::is_staged;
 use super::row_key::RowKey;
-use super::{DeltaError, DeltaSettings, Partitioning};
 use crate::crash;
 use crate::ledger::entry::{DataFile, Entry, EntryNumber, SinkEntry};
 use crate::sink::SinkError;
+use crate::sink::rows::{Partitioning, RowsError, is_staged};
 
 /// Staged rows of one merge: it holds their keys in memory.
 pub(super) const ROWS_AT_ONCE: u64 = 1_000_000;
@@ -63,7 +63,7 @@ enum MergeError {
     #[error("a row of `{path}` lacks its key or its order, and such rows are never staged")]
     Keyless { path: String },
     #[error(transparent)]
-    Write(#[from] DeltaError),
+    Write(#[from] RowsError),
     #[error(transparent)]
     Arrow(#[from] ArrowError),
 }
@@ -130,7 +130,7 @@ impl Upsert {
         staged: &'a [Staged<'a>],
         files: &'a ActiveFiles,
         table: &StructType,
-    ) -> Result<Merge<'a>, DeltaError> {
+    ) -> Result<Merge<'a>, RowsError> {
         let table: Schema = table.try_into_arrow()?;
         Ok(Merge {
             key: &self.key,
@@ -146,7 +146,7 @@ impl Upsert {
     fn explain(&self, guard: &Guard, staged: &[Staged<'_>], error: MergeError) -> Result<Changes, SinkError> {
         let moment = |what: &str| Err(SinkError::Unavailable(format!("{}: merging: {what}", guard.location)));
         match error {
-            MergeError::Unavailable { .. } | MergeError::Write(DeltaError::Store { .. }) => {
+            MergeError::Unavailable { .. } | MergeError::Write(RowsError::Store { .. }) => {
                 moment(&error.to_string())
             }
             MergeError::Gone { path } => match staged.iter().find(|staged| staged.file.path == path) {

@@ -21,8 +21,8 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use super::MergeError;
-use crate::sink::delta::partition::Values;
 use crate::sink::delta::row_key::RowKey;
+use crate::sink::rows::Values;
 
 const BATCH_ROWS: usize = 8192;
 

@@ -16,8 +16,7 @@ use super::incoming::Incoming;
 use super::matching::Match;
 use super::{Merge, MergeError, reading};
 use crate::ledger::entry::DataFile;
-use crate::sink::delta::partition::Values;
-use crate::sink::delta::{DeltaWriter, WriterSettings, upload};
+use crate::sink::rows::{FileFormat, RowWriter, Values, WriterSettings, upload};
 
 /// Bytes of files that are being written, beyond which the largest is closed before it is full.
 const BUFFERED_BYTES: usize = 256 << 20;
@@ -119,7 +118,7 @@ impl Listed<'_> {
 
 struct Output<'a> {
     store: &'a Arc<dyn ObjectStore>,
-    writer: DeltaWriter,
+    writer: RowWriter,
     stem: String,
     files: Vec<DataFile>,
 }
@@ -132,10 +131,11 @@ impl<'a> Output<'a> {
             thread: 0,
             file_size: merge.file_size,
             max_partitions: OPEN_FILES + 1,
+            format: FileFormat::TABLE,
         };
         Self {
             store: merge.store,
-            writer: DeltaWriter::new(settings, rows.clone(), merge.partitioning.clone()),
+            writer: RowWriter::new(settings, rows.clone(), merge.partitioning.clone()),
             // Not a name that an epoch's files have: no sweep ever takes it for one.
             stem: format!("merged-{attempt}"),
             files: Vec::new(),

@@ -9,8 +9,7 @@ use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use arrow::row::{RowConverter, SortField};
 
-use super::DeltaError;
-use super::schema::delta_schema;
+use super::{RowsError, written_schema};
 
 /// Where files lie that no table refers to until they are merged into it. A name that begins with `_` is hidden
 /// from VACUUM and from whoever lists a table's folder.
@@ -31,7 +30,7 @@ pub struct PartitionSettings {
 }
 
 /// The values of the partition columns, in their order; `None` is null.
-pub(super) type Values = Vec<Option<String>>;
+pub(in crate::sink) type Values = Vec<Option<String>>;
 
 /// [`PartitionSettings`] bound to the schema of rows.
 #[derive(Debug, Clone)]
@@ -60,8 +59,8 @@ enum Source {
 
 impl Partitioning {
     /// Fails on a column that is missing or whose type cannot name a folder.
-    pub fn new(rows: &Schema, settings: &PartitionSettings) -> Result<Self, DeltaError> {
-        let written = delta_schema(rows)?;
+    pub fn new(rows: &Schema, settings: &PartitionSettings) -> Result<Self, RowsError> {
+        let written = written_schema(rows)?;
         let mut columns = Vec::with_capacity(settings.by.len());
         let mut table_fields = written.fields().to_vec();
         for name in &settings.by {
@@ -80,7 +79,7 @@ impl Partitioning {
             .filter(|&index| !columns.iter().any(|column| column.is(index)))
             .collect();
         if in_file.is_empty() {
-            return Err(DeltaError::Schema(
+            return Err(RowsError::Schema(
                 "every column is a partition column: no column is left for the files".to_owned(),
             ));
         }
@@ -90,15 +89,15 @@ impl Partitioning {
     }
 
     /// Files of rows that wait to be merged: in a folder of their own, with all columns, not partitioned.
-    pub fn staging(rows: &Schema) -> Result<Self, DeltaError> {
+    pub fn staging(rows: &Schema) -> Result<Self, RowsError> {
         Ok(Self { root: STAGING, ..Self::new(rows, &PartitionSettings::default())? })
     }
 
     /// The same folders for rows that are laid out as the table is, however the table came by its columns.
     /// `table` is its whole schema; the rows have all of it but what is derived.
-    pub(super) fn of_table(&self, table: &Schema) -> Result<Self, DeltaError> {
+    pub(in crate::sink) fn of_table(&self, table: &Schema) -> Result<Self, RowsError> {
         let rows = self.rows_of(table);
-        let place = |source: usize| -> Result<usize, DeltaError> {
+        let place = |source: usize| -> Result<usize, RowsError> {
             Ok(rows.index_of(self.table_schema.field(source).name())?)
         };
         let columns = self.columns.iter().map(|column| {
@@ -109,7 +108,7 @@ impl Partitioning {
             };
             Ok(PartitionColumn { name: column.name.clone(), source })
         });
-        let columns = columns.collect::<Result<Vec<_>, DeltaError>>()?;
+        let columns = columns.collect::<Result<Vec<_>, RowsError>>()?;
         let in_file: Vec<usize> = (0..rows.fields().len())
             .filter(|&index| !columns.iter().any(|column| column.is(index)))
             .collect();
@@ -118,7 +117,7 @@ impl Partitioning {
     }
 
     /// The columns of `table` that rows have themselves.
-    pub(super) fn rows_of(&self, table: &Schema) -> Schema {
+    pub(in crate::sink) fn rows_of(&self, table: &Schema) -> Schema {
         let is_derived = |name: &str| {
             self.columns
                 .iter()
@@ -138,13 +137,13 @@ impl Partitioning {
     }
 
     /// The columns of the files: the table's without the partition columns.
-    pub(super) fn file_schema(&self) -> &SchemaRef {
+    pub fn file_schema(&self) -> &SchemaRef {
         &self.file_schema
     }
 
     /// The rows by partition, in the order in which each partition first comes; the batches are still
     /// typed as the rows were.
-    pub(super) fn split(&self, rows: &RecordBatch) -> Result<Vec<(Values, RecordBatch)>, DeltaError> {
+    pub(in crate::sink) fn split(&self, rows: &RecordBatch) -> Result<Vec<(Values, RecordBatch)>, RowsError> {
         let in_file = rows.project(&self.in_file)?;
         if rows.num_rows() == 0 {
             return Ok(Vec::new());
@@ -185,7 +184,7 @@ impl Partitioning {
     }
 
     /// The folder of a partition, with a closing slash; empty for the table's own.
-    pub(super) fn folder(&self, values: &Values) -> String {
+    pub(in crate::sink) fn folder(&self, values: &Values) -> String {
         let mut folder = self.root.to_owned();
         for (column, value) in self.columns.iter().zip(values) {
             escape(&mut folder, &column.name);
@@ -208,7 +207,7 @@ pub fn is_staged(path: &str) -> bool {
     path.starts_with(STAGING)
 }
 
-fn source(written: &Schema, name: &str, event_time: Option<&str>) -> Result<Source, DeltaError> {
+fn source(written: &Schema, name: &str, event_time: Option<&str>) -> Result<Source, RowsError> {
     if let Ok(index) = written.index_of(name) {
         return match written.field(index).data_type() {
             DataType::Utf8
@@ -248,7 +247,7 @@ impl PartitionColumn {
         matches!(self.source, Source::Column(column) if column == index)
     }
 
-    fn keys(&self, rows: &RecordBatch) -> Result<ArrayRef, DeltaError> {
+    fn keys(&self, rows: &RecordBatch) -> Result<ArrayRef, RowsError> {
         match self.source {
             Source::Column(index) => match rows.column(index).data_type() {
                 DataType::Dictionary(_, values) => Ok(cast(rows.column(index), values)?),
@@ -265,7 +264,7 @@ impl PartitionColumn {
         }
     }
 
-    /// As the log has it. An empty string is null to Delta.
+    /// As an entry has it. An empty string is null: to Delta, and to folders.
     fn text(&self, keys: &ArrayRef, row: usize) -> Option<String> {
         if keys.is_null(row) {
             return None;
@@ -282,11 +281,11 @@ impl PartitionColumn {
     }
 }
 
-fn micros(times: &ArrayRef) -> Result<ArrayRef, DeltaError> {
+fn micros(times: &ArrayRef) -> Result<ArrayRef, RowsError> {
     Ok(cast(times, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?)
 }
 
-fn days(times: &ArrayRef) -> Result<Int32Array, DeltaError> {
+fn days(times: &ArrayRef) -> Result<Int32Array, RowsError> {
     let time = micros(times)?;
     let time = time.as_primitive::<TimestampMicrosecondType>();
     Ok(Int32Array::from_unary(time, |at| at.div_euclid(MICROS_PER_DAY) as i32))
@@ -313,8 +312,8 @@ fn escape(into: &mut String, text: &str) {
     }
 }
 
-fn refused<T>(column: &str, what: &str) -> Result<T, DeltaError> {
-    Err(DeltaError::Column { column: column.to_owned(), what: what.to_owned() })
+fn refused<T>(column: &str, what: &str) -> Result<T, RowsError> {
+    Err(RowsError::Column { column: column.to_owned(), what: what.to_owned() })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The `stats` of an `add` action, from the footer of a Parquet file.
+//! The statistics of a Parquet file as Delta's `add` action has them, from its footer.
 //!
 //! Readers skip files by these values, so a minimum may be too low and a maximum too high, but never the
 //! other way round: Parquet cuts long strings so, and timestamps are cut to milliseconds so here. A value

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::ledger::LedgerState;
 use crate::ledger::entry::{Body, Entry, EntryNumber};
 use crate::ledger::sweep::writer_of;
-use crate::sink::delta::{self, RowKey, TableView};
+use crate::sink::delta::{RowKey, TableView};
+use crate::sink::rows::is_staged;
 
 /// What the entries up to a sink's mark come to.
 #[derive(Default)]
@@ -26,11 +27,8 @@ pub struct AuditedSink<'a> {
 
 impl AuditedSink<'_> {
     /// What is to be said of the table, and what is wrong with it.
-    pub fn audit(&self, table: Option<&TableView>) -> (String, Vec<String>) {
+    pub fn audit_table(&self, table: &TableView) -> (String, Vec<String>) {
         let Self { name, state, .. } = self;
-        let Some(table) = table else {
-            return self.audit_no_table();
-        };
         let Some(mark) = &table.mark else {
             return (format!("{name}: no mark"), vec![format!("{name}: the table has no mark of this sink")]);
         };
@@ -50,16 +48,17 @@ impl AuditedSink<'_> {
         (format!("{name}: version {}, mark {}, {line}", table.version, mark.number), findings)
     }
 
-    fn audit_no_table(&self) -> (String, Vec<String>) {
+    /// The same where there is no `what`, a table or a folder.
+    pub fn audit_nothing(&self, what: &str) -> (String, Vec<String>) {
         let (_, listed) = expected(self.name, self.entries, 0);
         let mut findings = Vec::new();
         if !listed.files.is_empty() {
             findings.push(format!(
-                "{}: the table is gone, and entries hold {} rows for it",
+                "{}: the {what} is gone, and entries hold {} rows for it",
                 self.name, listed.rows
             ));
         }
-        (format!("{}: no table", self.name), findings)
+        (format!("{}: no {what}", self.name), findings)
     }
 
     /// The table holds the files of the entries up to its mark. Files that others rewrote (OPTIMIZE, DELETE)
@@ -99,7 +98,7 @@ impl AuditedSink<'_> {
         applied: &Expected,
         findings: &mut Vec<String>,
     ) -> String {
-        for file in table.files.iter().filter(|file| delta::is_staged(&file.path)) {
+        for file in table.files.iter().filter(|file| is_staged(&file.path)) {
             findings.push(format!("{}: {} is in the table, but was never merged", self.name, file.path));
         }
         format!("{} rows by `{}` out of {} staged", table.rows, key.columns.join("`, `"), applied.rows)

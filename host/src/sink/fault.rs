@@ -14,13 +14,13 @@ use object_store::{
 use crate::storage::DurableLocal;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::sink) enum Fault {
     BeforeEffect,
     AfterEffect,
 }
 
 #[derive(Debug)]
-pub(super) struct FaultyStore {
+pub(in crate::sink) struct FaultyStore {
     store: Arc<dyn ObjectStore>,
     /// Which writes fail, by the end of their path.
     next: Mutex<Option<(&'static str, Fault)>>,
@@ -29,24 +29,24 @@ pub(super) struct FaultyStore {
 }
 
 impl FaultyStore {
-    pub(super) fn new() -> Arc<Self> {
+    pub(in crate::sink) fn new() -> Arc<Self> {
         Self::over(Arc::new(DurableLocal::new()))
     }
 
-    pub(super) fn over(store: Arc<dyn ObjectStore>) -> Arc<Self> {
+    pub(in crate::sink) fn over(store: Arc<dyn ObjectStore>) -> Arc<Self> {
         Arc::new(Self { store, next: Mutex::new(None), read: Mutex::default() })
     }
 
     /// The paths that were read since the last time.
-    pub(super) fn take_read(&self) -> Vec<String> {
+    pub(in crate::sink) fn take_read(&self) -> Vec<String> {
         std::mem::take(&mut *self.read.lock().expect("not poisoned"))
     }
 
-    pub(super) fn fail_next(&self, path_ends_with: &'static str, fault: Fault) {
+    pub(in crate::sink) fn fail_next(&self, path_ends_with: &'static str, fault: Fault) {
         *self.next.lock().expect("not poisoned") = Some((path_ends_with, fault));
     }
 
-    pub(super) fn is_spent(&self) -> bool {
+    pub(in crate::sink) fn is_spent(&self) -> bool {
         self.next.lock().expect("not poisoned").is_none()
     }
 

@@ -1,21 +1,41 @@
 //! Rows to files: what comes back, what the statistics say, when files are split.
 
+use std::io::Read;
+use std::sync::Arc;
+
+use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use ::parquet::file::metadata::ParquetMetaData;
 use arrow::array::{
-    AsArray, BinaryArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float64Array, Int32Array,
-    ListArray, StructArray, TimestampMicrosecondArray, UInt64Array,
+    ArrayRef, AsArray, BinaryArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float64Array,
+    Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
+    UInt64Array,
 };
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::file::metadata::ParquetMetaData;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::*;
-use crate::sink::delta::{DeltaError, EncodedFile};
 
-fn writer(schema: &SchemaRef, file_size: usize, by: &[&str]) -> DeltaWriter {
-    let settings = WriterSettings { incarnation: Uuid::nil(), thread: 2, file_size, max_partitions: 10 };
+fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("id", DataType::Int64, true),
+        Field::new("name", DataType::Utf8, true),
+    ]))
+}
+
+fn rows(from: i64, to: i64) -> RecordBatch {
+    let names = StringArray::from_iter_values((from..to).map(|id| format!("name {}", id % 3)));
+    let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(from..to)), Arc::new(names)];
+    RecordBatch::try_new(schema(), columns).expect("rows")
+}
+
+fn writer(schema: &SchemaRef, file_size: usize, by: &[&str]) -> RowWriter {
+    let format = FileFormat::TABLE;
+    let settings =
+        WriterSettings { incarnation: Uuid::nil(), thread: 2, file_size, max_partitions: 10, format };
     let by = PartitionSettings { by: by.iter().map(|&name| name.to_owned()).collect(), event_time: None };
-    DeltaWriter::new(settings, schema.clone(), Partitioning::new(schema, &by).expect("a partitioning"))
+    RowWriter::new(settings, schema.clone(), Partitioning::new(schema, &by).expect("a partitioning"))
 }
 
 fn footer(bytes: &Bytes) -> ParquetMetaData {
@@ -180,9 +200,104 @@ fn partition_columns_are_not_in_the_files_and_their_number_is_limited() {
     assert_eq!(files[0].file.partition_values, [("name".to_owned(), Some("name 0".to_owned()))]);
     assert!(files[0].file.path.starts_with("name=name%200/"));
     let mut many = writer(&schema(), 1 << 20, &["id"]);
-    assert!(matches!(many.write(&rows(0, 11)), Err(DeltaError::TooManyPartitions { limit: 10 })));
+    assert!(matches!(many.write(&rows(0, 11)), Err(RowsError::TooManyPartitions { limit: 10 })));
     assert!(matches!(
         many.write(&rows(0, 1).project(&[0]).expect("one column")),
-        Err(DeltaError::OtherRows(_))
+        Err(RowsError::OtherRows(_))
     ));
+}
+
+/// The bytes of one file with these rows, as they were before they were compressed.
+fn text(encoding: Encoding, compression: Compression, rows: &RecordBatch) -> (String, String) {
+    let settings = WriterSettings {
+        incarnation: Uuid::nil(),
+        thread: 0,
+        file_size: 1 << 20,
+        max_partitions: 1,
+        format: FileFormat { encoding, compression },
+    };
+    let by = PartitionSettings::default();
+    let partitioning = Partitioning::new(rows.schema_ref(), &by).expect("a partitioning");
+    let mut writer = RowWriter::new(settings, rows.schema(), partitioning);
+    // In two parts, as batches come.
+    writer.write(&rows.slice(0, 1)).expect("written");
+    writer.write(&rows.slice(1, rows.num_rows() - 1)).expect("written");
+    let file = writer.finish(1).expect("finished").remove(0);
+    assert_eq!((file.file.rows, file.file.size), (rows.num_rows() as u64, file.bytes.len() as u64));
+    let mut text = String::new();
+    let read = match compression {
+        Compression::None => (&*file.bytes).read_to_string(&mut text),
+        Compression::Gzip => flate2::read::GzDecoder::new(&*file.bytes).read_to_string(&mut text),
+        Compression::Zstd => zstd::Decoder::new(&*file.bytes).expect("zstd").read_to_string(&mut text),
+        Compression::Snappy => snap::read::FrameDecoder::new(&*file.bytes).read_to_string(&mut text),
+    };
+    read.expect("text");
+    let ending = file.file.path.split_once('.').expect("an ending").1.to_owned();
+    (ending, text)
+}
+
+const COMPRESSIONS: [Compression; 4] =
+    [Compression::None, Compression::Gzip, Compression::Zstd, Compression::Snappy];
+
+#[test]
+fn csv_tells_nulls_from_empty_texts_and_quotes_what_must_be() {
+    let times = TimestampMicrosecondArray::from(vec![Some(1_700_000_000_123_456), None, Some(i64::MAX)]);
+    let rows = RecordBatch::try_from_iter_with_nullable([
+        ("a,b", Arc::new(StringArray::from(vec![Some("x,\"y\"\nz"), Some(""), None])) as ArrayRef, true),
+        ("t", Arc::new(times.with_timezone("UTC")), true),
+        ("f", Arc::new(Float64Array::from(vec![1.5, f64::NAN, -1e300])), true),
+        ("bytes", Arc::new(BinaryArray::from(vec![&b"\x00\xff"[..], b"", b"c"])), true),
+    ])
+    .expect("rows");
+    let expected = "\"a,b\",t,f,bytes\n\
+                    \"x,\"\"y\"\"\nz\",2023-11-14T22:13:20.123456Z,1.5,AP8=\n\
+                    \"\",,NaN,\"\"\n\
+                    ,9223372036854775807,-1e300,Yw==\n";
+    for (compression, ending) in COMPRESSIONS.into_iter().zip(["csv", "csv.gz", "csv.zst", "csv.sz"]) {
+        let (named, text) = text(Encoding::Csv, compression, &rows);
+        assert_eq!((named.as_str(), text.as_str()), (ending, expected));
+    }
+    let one = rows.project(&[0]).expect("one column");
+    let (_, text) = text(Encoding::Csv, Compression::None, &one);
+    assert!(text.ends_with("\"\"\n\"\"\n"), "an empty line is no row: {text:?}");
+}
+
+#[test]
+fn json_lines_have_every_column_and_nested_ones_too() {
+    let x: ArrayRef = Arc::new(Int64Array::from(vec![Some(i64::MAX), None]));
+    let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![Some(&b"\x00\xff"[..]), None]));
+    let nested = StructArray::from(vec![
+        (Arc::new(Field::new("x", DataType::Int64, true)), x),
+        (Arc::new(Field::new("bytes", DataType::Binary, true)), bytes),
+    ]);
+    let list = ListArray::from_iter_primitive::<Int64Type, _, _>(vec![Some(vec![Some(1), None]), None]);
+    let rows = RecordBatch::try_from_iter_with_nullable([
+        ("s", Arc::new(nested) as ArrayRef, true),
+        ("l", Arc::new(list), true),
+        ("u", Arc::new(UInt64Array::from(vec![u64::MAX, 0])), true),
+        ("t", Arc::new(StringArray::from(vec![Some("Ch\u{e1} \"\u{1}"), None])), true),
+        ("f", Arc::new(Float64Array::from(vec![f64::INFINITY, 0.1])), true),
+    ])
+    .expect("rows");
+    for compression in COMPRESSIONS {
+        let (ending, text) = text(Encoding::JsonLines, compression, &rows);
+        assert!(ending.starts_with("jsonl"), "{ending}");
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let first = json!({
+            "s": {"x": i64::MAX, "bytes": "AP8="}, "l": [1, null], "u": u64::MAX, "t": "Ch\u{e1} \"\u{1}", "f": "Infinity",
+        });
+        let second = json!({"s": {"x": null, "bytes": null}, "l": null, "u": 0, "t": null, "f": 0.1});
+        assert_eq!(lines, [first, second]);
+    }
+}
+
+#[test]
+fn csv_takes_no_nested_column() {
+    let list = DataType::List(Arc::new(Field::new("item", DataType::Int64, true)));
+    let nested = Schema::new(vec![Field::new("id", DataType::Int64, true), Field::new("l", list, true)]);
+    let format = |encoding| FileFormat { encoding, compression: Compression::None };
+    let error = format(Encoding::Csv).check(&nested).expect_err("refused").to_string();
+    assert!(error.contains("`l`") && error.contains("explode"), "{error}");
+    assert!(format(Encoding::JsonLines).check(&nested).is_ok());
+    assert!(format(Encoding::Csv).check(&schema()).is_ok());
 }

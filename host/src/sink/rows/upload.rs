@@ -1,4 +1,4 @@
-//! Data files to their place in the table's folder.
+//! Data files to their place in the sink's folder.
 
 use std::sync::Arc;
 
@@ -6,21 +6,21 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use super::{DeltaError, EncodedFile};
+use super::{EncodedFile, RowsError};
 use crate::ledger::entry::DataFile;
 
 const UPLOADS_AT_ONCE: usize = 8;
 
 /// Puts all files in place, and returns what an entry says of them, in the same order. On local disk the
-/// files and their directories are synced before it returns (by [`DeltaStorage`](super::DeltaStorage)'s
-/// store). After an error, or if the future is dropped, some may be in place: nothing refers to them.
+/// files and their directories are synced before it returns (by [`DurableLocal`](crate::storage::DurableLocal)).
+/// After an error, or if the future is dropped, some may be in place: nothing refers to them.
 pub async fn upload(
     store: &Arc<dyn ObjectStore>,
     files: Vec<EncodedFile>,
-) -> Result<Vec<DataFile>, DeltaError> {
+) -> Result<Vec<DataFile>, RowsError> {
     stream::iter(files)
         .map(|EncodedFile { bytes, mut file }| async move {
-            let failed = |source| DeltaError::Store { path: file.path.clone(), source };
+            let failed = |source| RowsError::Store { path: file.path.clone(), source };
             let path = Path::parse(&file.path).map_err(|error| failed(error.into()))?;
             store.put(&path, bytes.into()).await.map_err(failed)?;
             file.modified_at_ms = chrono::Utc::now().timestamp_millis();

@@ -1,0 +1,211 @@
+//! The sinks of a pipeline, and where their rows live.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use object_store::ObjectStore;
+use uuid::Uuid;
+
+use super::stores::store_options;
+use crate::config::{self, Loaded, Target};
+use crate::ledger::entry::{Configuration, EntryNumber, SinkRecord};
+use crate::ledger::{Ledger, LedgerState};
+use crate::pipeline::TaskPlan;
+use crate::pipeline::blueprint::TableSpec;
+use crate::pipeline::outputs::SinkLayout;
+use crate::pipeline::worker::{OpenSinks, WorkerError};
+use crate::sink::delta::{self, DeltaApplier, DeltaSettings, DeltaStorage, Mode, RowKey, TableView};
+use crate::sink::files::{self, FilesApplier, FilesSettings, FolderView};
+use crate::sink::rows::{Compression, Encoding, FileFormat};
+use crate::sink::{SinkApplier, SinkError};
+use crate::storage;
+
+/// The dead letters first: the tree wants it so.
+pub fn sinks_in_order(pipeline: &Loaded) -> impl Iterator<Item = &config::Sink> {
+    let (dead_letters, others): (Vec<_>, Vec<_>) =
+        pipeline.sinks.iter().partition(|sink| sink.kind == config::SinkKind::DeadLetters);
+    dead_letters.into_iter().chain(others)
+}
+
+pub fn table_spec(pipeline: &Loaded, sink: &config::Sink) -> TableSpec {
+    let format = match sink.target {
+        Target::Delta { .. } => FileFormat::TABLE,
+        Target::Files { format, compression } => file_format(format, compression),
+    };
+    match pipeline.pipeline.layers.get(&sink.name) {
+        Some(layer) => TableSpec {
+            mode: row_key(&layer.sink).map_or(Mode::Append, Mode::Upsert),
+            partition_by: layer.sink.partition_by.clone(),
+            file_size: layer.sink.file_size.as_usize(),
+            format,
+        },
+        None => TableSpec { mode: Mode::Append, partition_by: Vec::new(), file_size: 128 << 20, format },
+    }
+}
+
+fn file_format(format: config::FileFormat, compression: config::Compression) -> FileFormat {
+    FileFormat {
+        encoding: match format {
+            config::FileFormat::Parquet => Encoding::Parquet,
+            config::FileFormat::JsonLines => Encoding::JsonLines,
+            config::FileFormat::Csv => Encoding::Csv,
+        },
+        compression: match compression {
+            config::Compression::None => Compression::None,
+            config::Compression::Gzip => Compression::Gzip,
+            config::Compression::Zstd => Compression::Zstd,
+            config::Compression::Snappy => Compression::Snappy,
+        },
+    }
+}
+
+/// What names a row of the sink's table, if it is kept by key.
+pub fn row_key_of(pipeline: &Loaded, sink: &str) -> Option<RowKey> {
+    row_key(&pipeline.pipeline.layers.get(sink)?.sink)
+}
+
+pub fn row_key(sink: &config::LayerSink) -> Option<RowKey> {
+    let order_by = sink.order_by.clone().filter(|_| sink.mode == config::Mode::Upsert)?;
+    Some(RowKey { columns: sink.key.clone(), order_by })
+}
+
+/// Where a sink's rows live.
+#[derive(Clone)]
+pub enum SinkStorage {
+    Delta(DeltaStorage),
+    Files { folder: Arc<dyn ObjectStore>, location: String },
+}
+
+/// What is there.
+pub enum SinkView {
+    Table(TableView),
+    Folder(FolderView),
+}
+
+impl SinkStorage {
+    /// The store with the sink's folder as its root.
+    pub fn folder(&self) -> Arc<dyn ObjectStore> {
+        match self {
+            Self::Delta(storage) => storage.table_store(),
+            Self::Files { folder, .. } => folder.clone(),
+        }
+    }
+
+    /// `None` where nothing is yet. Of tables, up to so many rows are read.
+    pub async fn view(&self, pipeline: &str, sink: &str, rows: usize) -> Result<Option<SinkView>> {
+        Ok(match self {
+            Self::Delta(storage) => delta::inspect(storage, pipeline, sink, rows).await?.map(SinkView::Table),
+            Self::Files { folder, location } => {
+                files::inspect(folder.clone(), location).await?.map(SinkView::Folder)
+            }
+        })
+    }
+
+    async fn ledger_of_mark(&self, pipeline: &str, sink: &str) -> Result<Option<Uuid>> {
+        Ok(match self {
+            Self::Delta(storage) => delta::ledger_of_mark(storage, pipeline, sink).await?,
+            Self::Files { folder, location } => {
+                files::ledger_of_mark(folder.clone(), location, pipeline, sink).await?
+            }
+        })
+    }
+}
+
+/// The ledger that the sinks' marks name, if any of them has one.
+pub async fn ledger_of_marks(pipeline: &Loaded, storages: &[SinkStorage]) -> Result<Option<Uuid>> {
+    for (sink, storage) in sinks_in_order(pipeline).zip(storages) {
+        let named = storage.ledger_of_mark(&pipeline.pipeline.id, &sink.name).await;
+        if let Some(ledger) = named.with_context(|| sink.name.clone())? {
+            return Ok(Some(ledger));
+        }
+    }
+    Ok(None)
+}
+
+/// Of all sinks, in their order.
+pub fn storages(pipeline: &Loaded) -> Result<Vec<SinkStorage>> {
+    let options = store_options(pipeline)?;
+    let open = |sink: &config::Sink| -> Result<SinkStorage> {
+        let location = sink.location.url();
+        Ok(match sink.target {
+            Target::Delta { .. } => {
+                let root = storage::open_root(&location, &options)?;
+                SinkStorage::Delta(DeltaStorage::new(root, &location)?)
+            }
+            Target::Files { .. } => SinkStorage::Files {
+                folder: storage::open_folder(&location, &options)?,
+                location: sink.location.to_string(),
+            },
+        })
+    };
+    sinks_in_order(pipeline).map(|sink| open(sink).with_context(|| sink.name.clone())).collect()
+}
+
+/// Opens the tables and folders of a pipeline, or creates them.
+pub struct PipelineSinks {
+    pub pipeline: String,
+    pub ledger: Ledger,
+    pub sinks: Vec<config::Sink>,
+    /// For each sink.
+    pub specs: Vec<TableSpec>,
+    pub storages: Vec<SinkStorage>,
+    pub configuration: Configuration,
+}
+
+#[async_trait]
+impl OpenSinks for PipelineSinks {
+    async fn open(&mut self, plan: &TaskPlan) -> Result<Vec<(String, Box<dyn SinkApplier>)>, WorkerError> {
+        let state = self.ledger.state();
+        let mut appliers = Vec::new();
+        let sinks = self.sinks.iter().zip(&self.specs).zip(&self.storages);
+        for (((sink, spec), storage), layout) in sinks.zip(plan.layouts.iter()) {
+            let applier = self.open_sink(&state, sink, spec, storage, layout).await;
+            let applier = applier
+                .map_err(|error| WorkerError::Sink { sink: sink.name.clone(), what: error.to_string() })?;
+            appliers.push((sink.name.clone(), applier));
+        }
+        Ok(appliers)
+    }
+}
+
+impl PipelineSinks {
+    async fn open_sink(
+        &self,
+        state: &LedgerState,
+        sink: &config::Sink,
+        spec: &TableSpec,
+        storage: &SinkStorage,
+        layout: &SinkLayout,
+    ) -> Result<Box<dyn SinkApplier>, SinkError> {
+        let known = state.sinks.get(&sink.name);
+        let start: EntryNumber = known.map_or(0, |sink| sink.since);
+        let record: Option<SinkRecord> = known.and_then(|sink| sink.record.clone());
+        Ok(match storage {
+            SinkStorage::Delta(storage) => {
+                let accept_version = match sink.target {
+                    Target::Delta { accept_version } => accept_version,
+                    Target::Files { .. } => None,
+                };
+                let location = sink.location.url();
+                let settings = DeltaSettings {
+                    mode: spec.mode.clone(),
+                    file_size: spec.file_size,
+                    configuration: self.configuration.digest.clone(),
+                    plugins: self.configuration.plugins.clone(),
+                    accept_version,
+                    record,
+                    ..DeltaSettings::new(&self.pipeline, &sink.name, location, state.ledger, start)
+                };
+                Box::new(DeltaApplier::open(settings, storage, &layout.partitioning).await?)
+            }
+            SinkStorage::Files { folder, location } => {
+                let settings = FilesSettings {
+                    record,
+                    ..FilesSettings::new(&self.pipeline, &sink.name, location, state.ledger, start)
+                };
+                Box::new(FilesApplier::open(settings, folder.clone()).await?)
+            }
+        })
+    }
+}
