@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use sluicebox::plugin::CONTRACT_VERSION;
-use sluicebox_tests::program::{Said, hostile_component, sluicebox};
+use sluicebox_tests::program::{Said, assert_says, hostile_component, sluicebox};
 
 /// The folder of the cases.
 fn cases() -> &'static Path {
@@ -377,20 +378,76 @@ fn bench_splits_the_time_of_a_row() -> Result<()> {
 fn new_refuses_what_it_does_not_know() -> Result<()> {
     let folder = tempfile::tempdir()?;
     fs::create_dir(folder.path().join("taken"))?;
-    for (name, language, kind, says) in [
-        ("mine", "cobol", "filter", "no template in `cobol`"),
-        ("mine", "rust", "sink", "no kind `sink` of plugin in rust, but filter, transform, aggregate"),
-        ("Mine", "rust", "filter", "no name for a plugin"),
-        ("../mine", "rust", "filter", "no name for a plugin"),
-        ("taken", "rust", "filter", "is there already"),
+    for (name, language, kind, code, says) in [
+        ("mine", "cobol", "filter", 2, "possible values: rust, python, javascript, c"),
+        ("mine", "rust", "sink", 2, "possible values: filter, transform, aggregate"),
+        ("Mine", "rust", "filter", 2, "lower-case letters"),
+        ("../mine", "rust", "filter", 2, "lower-case letters"),
+        ("sluicebox-plugin", "rust", "filter", 2, "choose another name"),
+        ("taken", "rust", "filter", 1, "is there already"),
     ] {
         let said =
             sluicebox(folder.path(), &["plugin", "new", name, "--language", language, "--kind", kind])?;
-        assert_eq!(said.code, Some(1), "{said:?}");
+        assert_eq!(said.code, Some(code), "{said:?}");
         assert!(said.errors.contains(says), "{said:?} does not say {says}");
     }
     assert_eq!(fs::read_dir(folder.path())?.count(), 1, "nothing was written");
     let said = sluicebox(folder.path(), &["plugin", "build", "taken"])?;
     assert!(said.code == Some(1) && said.errors.contains("there is no taken/Cargo.toml"), "{said:?}");
+    Ok(())
+}
+
+/// What no calendar and no number of JSON tells is told all the same, and is not taken for null.
+#[test]
+fn run_and_test_tell_every_value() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("rows.jsonl"), "{\"f\": 1.5}\n{\"f\": 0.5}\n")?;
+    let columns = "columns=[{name: inf, expression: f * 1e308 * 10}, \
+                   {name: at, expression: 'if(f > 1.0, cast(9223372036854775807 as timestamp), null)'}]";
+    let run = ["plugin", "run", "derive", "--input", "rows.jsonl", "-c", columns, "--output", "json"];
+    let shown = sluicebox(folder.path(), &run)?.success()?;
+    assert_says(&shown, "\"inf\":\"Infinity\",\"at\":9223372036854775807");
+
+    let cases = |expected: &str| {
+        format!(
+            "plugin: derive\nconfig: {{ columns: [{{ name: x, expression: f * 1e308 * 10 }}] }}\n\
+             columns: {{ f: float64 }}\ncases:\n  - {{ name: one, input: [{{ f: 1.5 }}], \
+             expect: {{ kept: [{{ x: {expected} }}] }} }}\n"
+        )
+    };
+    for (expected, code) in [("Infinity", 0), ("null", 1), ("NaN", 1)] {
+        fs::write(folder.path().join("cases.yaml"), cases(expected))?;
+        let said = sluicebox(folder.path(), &["plugin", "test", "cases.yaml"])?;
+        assert_eq!(said.code, Some(code), "{expected}: {said:?}");
+    }
+    Ok(())
+}
+
+/// The command line is refused before anything is read, and a pipe before anybody waits for it.
+#[test]
+fn arguments_that_cannot_be_are_refused() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("rows.jsonl"), "{\"a\": 1}\n")?;
+    for (arguments, says) in [
+        (&["--column", "a"][..], "no `=`"),
+        (&["--column", "a=integer"], "a=integer"),
+        (&["--limit", "0"], "at least one row"),
+        (&["-c", "keep"], "no `=`"),
+    ] {
+        let run = [&["plugin", "run", "echo", "--input", "rows.jsonl"], arguments].concat();
+        let said = sluicebox(folder.path(), &run)?;
+        assert_eq!(said.code, Some(2), "{said:?}");
+        assert_says(&said.errors, says);
+    }
+    let bench = ["plugin", "bench", "echo", "--input", "rows.jsonl", "--seconds", "nan"];
+    assert_says(&sluicebox(folder.path(), &bench)?.errors, "a number of seconds");
+
+    for pipe in ["pipe.wasm", "pipe.jsonl"] {
+        assert!(Command::new("mkfifo").arg(folder.path().join(pipe)).status()?.success());
+    }
+    for arguments in [&["inspect", "./pipe.wasm"][..], &["run", "echo", "--input", "pipe.jsonl"]] {
+        let said = sluicebox(folder.path(), &[&["plugin"], arguments].concat())?;
+        assert_says(&said.errors, "it is a pipe");
+    }
     Ok(())
 }

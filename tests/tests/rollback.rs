@@ -146,7 +146,9 @@ fn what_was_replaced_comes_back_only_when_it_is_meant() -> Result<()> {
 
     // Another `plugin` in the file lets go of the step.
     pipeline.rewrite(|file| file.replace("plugin: ./filter.wasm\n", "plugin: filter\n"))?;
-    assert!(!pipeline.check()?.contains("held back"));
+    let checked = pipeline.check()?;
+    assert!(!checked.contains("held back"), "{checked}");
+    assert_says(&checked, "holds back silver.plausible, but there is no such step");
     pipeline.rewrite(|file| file.replace("plugin: filter\n", "plugin: ./filter.wasm\n"))?;
     assert_says(&pipeline.check()?, "held back");
 

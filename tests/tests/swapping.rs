@@ -90,7 +90,11 @@ fn a_change_that_cannot_run_is_refused_and_the_pipeline_goes_on() -> Result<()> 
     for (from, to, says) in [
         ("lt: 200", "less: 200", "'less' was unexpected"),
         ("keys: [event_id]", "keys: [event_id, machine_id]", "step `once`: the state cannot be restored"),
-        ("- { name: events, function: count }", "- { name: events, function: cound }", "cound"),
+        (
+            "- { name: events, function: count }",
+            "- { name: events, function: cound }",
+            "`/aggregates/0/function`: expected one of",
+        ),
         ("watch: false", "watch: false\nthreads: 7", "`threads` cannot change while the pipeline runs"),
     ] {
         pipeline.rewrite(|file| {

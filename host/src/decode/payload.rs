@@ -110,7 +110,7 @@ fn diagnose(payload: &[u8], error: &simd_json::Error, max_depth: usize) -> Strin
     }
     match error.error() {
         ErrorType::InvalidUnicodeCodepoint | ErrorType::InvalidUnicodeEscape | ErrorType::InvalidUtf8 => {
-            format!("a lone surrogate in the string at byte {}", error.index())
+            "half of a surrogate pair in a string (`\\ud800` to `\\udfff` come in twos)".to_owned()
         }
         ErrorType::InvalidNumber | ErrorType::InvalidExponent | ErrorType::Overflow => {
             let before = payload.get(..error.index()).unwrap_or_default();
@@ -193,8 +193,8 @@ mod tests {
             (b"{\"a\":1}{\"a\":2}", "several documents: the second starts after byte 7"),
             (b"{\"a\":1} x", "trailing bytes after the document, which ends at byte 7"),
             (b"{\"a\": \"\xff\"}", "invalid UTF-8 at byte 7"),
-            (b"{\"a\": \"\\ud800\"}", "a lone surrogate"),
-            (b"{\"a\": \"\\udc00x\"}", "a lone surrogate"),
+            (b"{\"a\": \"\\ud800\"}", "half of a surrogate pair"),
+            (b"{\"a\": \"\\udc00x\"}", "half of a surrogate pair"),
             (b"{\"a\": 18446744073709551616}", "the number at byte 6 is beyond 64 bits"),
             (b"{\"a\": -9223372036854775809}", "the number at byte 6 is beyond 64 bits"),
             (b"{\"a\": 1e309}", "the number at byte 6 is beyond 64 bits"),

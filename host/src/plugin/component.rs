@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -202,6 +203,10 @@ impl Engine {
 /// The bytes of the component at `path`, if it is not too large to be one.
 pub fn read_component(path: &Path) -> Result<Vec<u8>, PluginError> {
     let failed = |reason: String| PluginError::Read { path: path.to_owned(), reason };
+    // Opening a pipe would wait for somebody who writes into it.
+    if path.metadata().map_err(|error| failed(error.to_string()))?.file_type().is_fifo() {
+        return Err(failed("it is a pipe, and no file".to_owned()));
+    }
     let file = File::open(path).map_err(|error| failed(error.to_string()))?;
     let mut bytes = Vec::new();
     file.take(MAX_COMPONENT + 1).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;

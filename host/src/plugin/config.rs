@@ -1,7 +1,8 @@
 //! A step's configuration against the JSON Schema that its plugin gives. The schema is untrusted: it may
 //! not reach out, match slowly or recurse for ever.
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
 use super::text::sanitised;
@@ -19,20 +20,73 @@ pub(super) fn check_schema(schema: &Value) -> Result<(), String> {
 pub(super) fn check(schema: &Value, config: &Value) -> Result<(), String> {
     let validator = validator(schema)?;
     let mut errors = validator.iter_errors(config);
-    let told: Vec<String> = errors
-        .by_ref()
-        .take(MAX_ERRORS)
-        .map(|error| match error.instance_path().as_str() {
-            "" => error.to_string(),
-            path => format!("`{path}`: {error}"),
-        })
-        .collect();
+    let told: Vec<String> = errors.by_ref().take(MAX_ERRORS).map(|error| told(&error)).collect();
     if told.is_empty() {
         return Ok(());
     }
     let more = errors.count();
     let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
     Err(format!("its configuration is wrong: {}{more}", told.join("; ")))
+}
+
+/// The place in the configuration, and what is wrong there. Values are not told: they may be secrets.
+fn told(error: &ValidationError<'_>) -> String {
+    let what = match error.kind() {
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            match what_fits(context) {
+                Fits::OneOf(values) => format!("expected one of {}", values.join(", ")),
+                Fits::Closest(error) => return told(error),
+                Fits::Unknown => error.masked().to_string(),
+            }
+        }
+        _ => error.masked().to_string(),
+    };
+    match error.instance_path().as_str() {
+        "" => what,
+        path => format!("`{path}`: {what}"),
+    }
+}
+
+/// What one may write where several forms are allowed and none was found.
+enum Fits<'a> {
+    OneOf(Vec<String>),
+    /// Of the form that got furthest, its first error.
+    Closest(&'a ValidationError<'static>),
+    Unknown,
+}
+
+/// `context` has the errors of each form.
+fn what_fits<'a>(context: &'a [Vec<ValidationError<'static>>]) -> Fits<'a> {
+    let mut values = Vec::new();
+    for error in context.iter().flatten() {
+        match error.kind() {
+            ValidationErrorKind::Constant { expected_value } => values.push(expected_value.to_string()),
+            ValidationErrorKind::Enum { options } => {
+                values.extend(options.as_array().into_iter().flatten().map(Value::to_string));
+            }
+            _ => {}
+        }
+    }
+    let depth = |error: &ValidationError<'_>| error.instance_path().as_str().matches('/').count();
+    let furthest = context.iter().flatten().max_by_key(|error| depth(error));
+    let shallowest = context.iter().flatten().map(depth).min();
+    match furthest {
+        Some(error) if Some(depth(error)) > shallowest => Fits::Closest(error),
+        _ if !values.is_empty() => Fits::OneOf(values),
+        Some(error) if context.len() == 1 => Fits::Closest(error),
+        _ => keys(context).map_or(Fits::Unknown, Fits::OneOf),
+    }
+}
+
+/// Where each form is known by its own key.
+fn keys(context: &[Vec<ValidationError<'static>>]) -> Option<Vec<String>> {
+    let key = |errors: &Vec<ValidationError<'static>>| {
+        errors.iter().find_map(|error| match error.kind() {
+            ValidationErrorKind::Required { property } => Some(format!("the key {property}")),
+            _ => None,
+        })
+    };
+    context.iter().map(key).collect()
 }
 
 fn validator(schema: &Value) -> Result<Validator, String> {
@@ -126,6 +180,29 @@ mod tests {
         assert!(wrong.contains("`/where/1`"), "{wrong}");
         let missing = check(&schema, &json!({"were": []})).unwrap_err();
         assert!(missing.contains("were") && missing.contains("required"), "{missing}");
+    }
+
+    #[test]
+    fn where_several_forms_are_allowed_the_forms_are_told_and_values_are_not() {
+        let schema = json!({"properties": {
+            "on_failure": {"oneOf": [{"const": "warn"}, {"const": "drop"}, {"enum": ["fail"]}]},
+            "step": {"anyOf": [
+                {"type": "object", "required": ["trim"], "additionalProperties": false,
+                 "properties": {"trim": {"type": "array", "items": {"type": "string"}}}},
+                {"type": "object", "required": ["cast"], "additionalProperties": false,
+                 "properties": {"cast": {"type": "object", "required": ["column"]}}},
+            ]},
+            "name": {"type": "string"},
+        }});
+        let wrong = |config: Value| check(&schema, &config).unwrap_err();
+        let said = wrong(json!({"on_failure": "secret"}));
+        assert!(said.contains("`/on_failure`: expected one of \"warn\", \"drop\", \"fail\""), "{said}");
+        let said = wrong(json!({"step": {"trim": ["a", 1]}}));
+        assert!(said.contains("`/step/trim/1`") && said.contains("string"), "{said}");
+        let said = wrong(json!({"step": {"tirm": ["secret"]}}));
+        assert!(said.contains("the key \"trim\", the key \"cast\""), "{said}");
+        let said = wrong(json!({"name": ["secret"]}));
+        assert!(said.contains("`/name`") && !said.contains("secret"), "{said}");
     }
 
     #[test]

@@ -7,10 +7,9 @@ const CORE_MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
 pub(super) fn check(bytes: &[u8]) -> Result<(), &'static str> {
     match bytes.first_chunk() {
         Some(&COMPONENT) => Ok(()),
-        Some(&CORE_MODULE) => {
-            Err("it is a core module. `sluicebox plugin build` makes a component of a crate, \
-                                   `wasm-tools component new` of a module")
-        }
+        Some(&CORE_MODULE) => Err(
+            "it is a core module: `sluicebox plugin build MODULE.wasm --out COMPONENT.wasm` makes a component of it",
+        ),
         Some(start) if start.starts_with(b"\0asm") => Err("it is WebAssembly of another binary version"),
         _ => Err("it does not begin as WebAssembly does"),
     }

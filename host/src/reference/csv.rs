@@ -35,9 +35,17 @@ pub(super) fn read(
         .map_err(|error| unreadable(error.to_string()))?;
     for batch in reader {
         let batch = batch.and_then(|batch| in_utc(&batch, &schema));
-        rows.push(batch.map_err(|error| unreadable(error.to_string()))?)?;
+        rows.push(batch.map_err(|error| unreadable(told(&error, form)))?)?;
     }
     Ok(())
+}
+
+/// The lines of values that cannot be parsed are counted from the first row.
+fn told(error: &ArrowError, form: &CsvForm) -> String {
+    match error {
+        ArrowError::ParseError(what) if form.header => format!("{what}, not counting the header"),
+        _ => error.to_string(),
+    }
 }
 
 /// The columns of the file, in its order: with their type, or none where they are left out.

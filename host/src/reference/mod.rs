@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use url::Url;
 
-use self::files::{Listing, MOST_FILES, read};
+use self::files::{Listing, MOST_FILES, TableFile, read};
 use self::rows::CollectedRows;
 use crate::reference_table::ReferenceTable;
 use crate::sink::delta::{DeltaStorage, TableSnapshot};
@@ -191,7 +191,7 @@ impl ReferenceSource {
             for part in [file.name.as_bytes(), &[0][..], &size[..], &bytes[..]] {
                 digest.update(part);
             }
-            let (form, name) = (form.clone(), file.location.to_string());
+            let (form, name) = (form.clone(), self.told(file));
             let decode = move || {
                 let unreadable = |what: String| ReferenceError::Unreadable { file: name.clone(), what };
                 match &form {
@@ -219,8 +219,19 @@ impl ReferenceSource {
         })
     }
 
+    /// A file as people find it.
+    fn told(&self, file: &TableFile) -> String {
+        let location = self.location.as_str();
+        let is_table = self.location.path().trim_end_matches('/').ends_with(&format!("/{}", file.name));
+        match is_table {
+            true => location.trim_end_matches('/').to_owned(),
+            false => format!("{}/{}", location.trim_end_matches('/'), file.name),
+        }
+    }
+
     fn missing(&self, what: &'static str) -> ReferenceError {
-        ReferenceError::Missing { location: self.location.to_string(), what }
+        let location = self.location.as_str().trim_end_matches('/').to_owned();
+        ReferenceError::Missing { location, what }
     }
 
     fn store_error(&self, source: object_store::Error) -> ReferenceError {

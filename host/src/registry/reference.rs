@@ -26,15 +26,12 @@ pub struct Reference {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(String);
 
-/// Why a text is no reference, and how to write one.
+/// Why a text is no reference, and how to write one. The text is not told: somebody may have put a password into it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` names no component in a registry: {what}. Write `oci://registry/name:tag` or `oci://registry/name@sha256:…`"
+    "this names no component in a registry: {0}. Write `oci://registry/name:tag` or `oci://registry/name@sha256:…`"
 )]
-pub struct ReferenceError {
-    text: String,
-    what: &'static str,
-}
+pub struct ReferenceError(&'static str);
 
 impl Reference {
     /// Whether the text means to name a component in a registry.
@@ -60,7 +57,7 @@ impl FromStr for Reference {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        parse(text).map_err(|what| ReferenceError { text: text.to_owned(), what })
+        parse(text).map_err(ReferenceError)
     }
 }
 

@@ -90,12 +90,32 @@ fn zeros<T: Copy>(divisors: &Slots<'_, T>, rows: usize, is_zero: impl Fn(T) -> b
     (zeros.count_set() > 0).then_some((zeros, Rule::DivisionByZero))
 }
 
-/// To so many decimal places, halves away from zero.
+const TWO_TO_52: f64 = (1_u64 << 52) as f64;
+
+/// The double that is nearest, infinite beyond them all.
+fn ten_to(power: i64) -> f64 {
+    match i32::try_from(power) {
+        // Products of these are exact.
+        Ok(power @ ..=22) => 10f64.powi(power),
+        Ok(power @ ..=308) => format!("1e{power}").parse().unwrap_or(f64::INFINITY),
+        _ => f64::INFINITY,
+    }
+}
+
+/// To so many decimal places, halves away from zero. A value that has no more places than that stays as it is.
 pub fn round(values: &Slots<'_, f64>, places: &Slots<'_, i64>, rows: usize) -> Slots<'static, f64> {
-    let to = |value: f64, places: i64| {
-        let scale = 10f64.powi(places.clamp(-300, 300) as i32);
-        let rounded = (value * scale).round() / scale;
-        if rounded.is_finite() { rounded } else { value }
+    let to = |value: f64, places: i64| match places {
+        0.. => {
+            let scale = ten_to(places);
+            let scaled = value * scale;
+            // From there on doubles are whole numbers.
+            if scaled.abs() < TWO_TO_52 { scaled.round() / scale } else { value }
+        }
+        _ => match ten_to(places.saturating_neg()) {
+            // Powers of ten with negative exponents are not exact.
+            scale if scale.is_finite() => (value / scale).round() * scale,
+            _ => 0.0,
+        },
     };
     match (values, places) {
         (values, Slots::Same(0)) => values.map(f64::round),

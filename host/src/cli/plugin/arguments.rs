@@ -18,6 +18,7 @@ use crate::cli::settings;
 use crate::config::{self, ByteSize, Period, StepLimits, WrittenConfig};
 use crate::decode::event_time::EventTimeSettings;
 use crate::plugin::{Engine, Limits};
+use crate::schema::parse_type;
 
 /// A plugin, and the rows that go through it.
 #[derive(Debug, clap::Args)]
@@ -86,8 +87,8 @@ pub enum End {
     Closed,
 }
 
-/// 2262-01-01T00:00:00Z in microseconds: nanoseconds in 64 bits do not go much further.
-const END_OF_TIME: i64 = 9_214_646_400_000_000;
+/// 9999-12-31T23:59:59.999999Z in microseconds: no record's time is later.
+const END_OF_TIME: i64 = 253_402_300_799_999_999;
 
 /// The plugin's configuration.
 #[derive(Debug, clap::Args)]
@@ -96,8 +97,26 @@ struct Configuration {
     #[arg(long, value_name = "CONFIG.yaml")]
     config: Option<PathBuf>,
     /// Sets one key of the configuration to a YAML value: `-c size=1m -c 'keep={column: n, gt: 3}' -c reject.rule=low`.
-    #[arg(short = 'c', long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[arg(short = 'c', long = "set", value_name = "KEY=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
+}
+
+/// `NAME=TEXT`.
+fn pair(written: &str) -> Result<(String, String), &'static str> {
+    let (name, text) = written.split_once('=').ok_or("there is no `=` in it")?;
+    match name.trim() {
+        "" => Err("nothing stands before the `=`"),
+        name => Ok((name.to_owned(), text.trim().to_owned())),
+    }
+}
+
+/// A number of rows.
+pub fn at_least_one(written: &str) -> Result<usize, String> {
+    match written.parse() {
+        Ok(0) => Err("at least one row is needed".to_owned()),
+        Ok(rows) => Ok(rows),
+        Err(error) => Err(format!("a number of rows is expected: {error}")),
+    }
 }
 
 impl Configuration {
@@ -112,12 +131,9 @@ impl Configuration {
             Some(file) => config::read_file::<Value>(file)?.0,
             None => captured()?,
         };
-        for setting in &self.set {
-            let (key, text) = setting
-                .split_once('=')
-                .with_context(|| format!("`-c {setting}`: write it as `-c key=value`"))?;
+        for (key, text) in &self.set {
             let value = config::read_text::<Value>(Path::new(key), text)?.0;
-            set(&mut config, key, value).with_context(|| format!("`-c {setting}`"))?;
+            set(&mut config, key, value).with_context(|| format!("`-c {key}={text}`"))?;
         }
         Ok(config)
     }
@@ -162,8 +178,8 @@ struct Input {
     #[arg(long, value_name = "ROWS")]
     input: Option<PathBuf>,
     /// Declares a column of JSON lines, as in a pipeline's `decode.schema`; others are inferred.
-    #[arg(long = "column", value_name = "NAME=TYPE")]
-    columns: Vec<String>,
+    #[arg(long = "column", value_name = "NAME=TYPE", value_parser = column)]
+    columns: Vec<(String, String)>,
     /// The timestamp column of the rows' event time. Without it rows have none.
     #[arg(long, value_name = "COLUMN")]
     event_time: Option<String>,
@@ -172,16 +188,17 @@ struct Input {
     delay: Period,
 }
 
+/// A column with a type that there is.
+fn column(written: &str) -> Result<(String, String), String> {
+    let (name, of) = pair(written)?;
+    parse_type(&of).map_err(|error| error.to_string())?;
+    Ok((name, of))
+}
+
 impl Input {
     /// At most `limit` rows.
     fn read(&self, limit: usize) -> Result<RecordRows> {
-        let columns = self.columns.iter().map(|column| {
-            let (name, of) = column
-                .split_once('=')
-                .with_context(|| format!("`--column {column}`: write it as `--column name=type`"))?;
-            Ok((name.trim().to_owned(), of.trim().to_owned()))
-        });
-        let declared = declared_columns(&columns.collect::<Result<_>>()?)?;
+        let declared = declared_columns(self.columns.iter().map(|(name, of)| (name, of)))?;
         let path = self.input.as_deref().context("`--input` says where the rows are")?;
         let records = input_file::read(path, &declared, limit);
         let records = records.and_then(refuse_none);
@@ -216,8 +233,8 @@ mod tests {
     use super::*;
 
     fn configuration(settings: &[&str]) -> Result<Value> {
-        let set = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        Configuration { config: None, set }.read()
+        let set = settings.iter().map(|setting| pair(setting).map_err(anyhow::Error::msg));
+        Configuration { config: None, set: set.collect::<Result<_>>()? }.read()
     }
 
     #[test]
@@ -233,7 +250,7 @@ mod tests {
     #[test]
     fn settings_that_cannot_be_are_told() {
         for (settings, says) in
-            [(&["size"][..], "key=value"), (&["a=1", "a.b=2"], "no mapping"), (&["a=[1"], "a:1:")]
+            [(&["size"][..], "no `=`"), (&["a=1", "a.b=2"], "no mapping"), (&["a=[1"], "a:1:")]
         {
             let refused = format!("{:#}", configuration(settings).unwrap_err());
             assert!(refused.contains(says), "{refused} does not say {says}");

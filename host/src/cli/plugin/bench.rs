@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::arguments::{End, PluginOverRows};
+use super::arguments::{End, PluginOverRows, at_least_one};
 use super::boundary::{Load, out_of, over_columns};
 use super::stream::Cut;
 use super::text_table::aligned;
@@ -24,21 +24,25 @@ pub struct Arguments {
     #[command(flatten)]
     over: PluginOverRows,
     /// Take the first rows only.
-    #[arg(long, value_name = "ROWS", default_value_t = 100_000)]
+    #[arg(long, value_name = "ROWS", default_value_t = 100_000, value_parser = at_least_one)]
     limit: usize,
     /// Rows of a batch; a pipeline has 8192 unless its file says otherwise.
-    #[arg(long, value_name = "ROWS", default_value_t = 8192)]
+    #[arg(long, value_name = "ROWS", default_value_t = 8192, value_parser = at_least_one)]
     batch_rows: usize,
     /// For how long turns are taken.
-    #[arg(long, default_value_t = 5.0)]
-    seconds: f64,
+    #[arg(long, default_value = "5", value_parser = seconds)]
+    seconds: Duration,
     /// The figures as one JSON object.
     #[arg(long)]
     json: bool,
 }
 
+fn seconds(written: &str) -> Result<Duration, String> {
+    let seconds = written.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "a number of seconds is expected, such as 2.5".to_owned())
+}
+
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let budget = Duration::try_from_secs_f64(arguments.seconds).context("--seconds")?;
     let engine = plugins::engine()?;
     let setup = arguments.over.setup(&engine)?;
     let echo = plugins::load_named(&engine, ECHO, Path::new(""))
@@ -58,7 +62,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 
     let loads = [&load, &inwards].into_iter().chain(outwards.iter().flatten()).chain([&load]);
     let mut sides: Vec<Side<'_>> = loads.map(|load| Box::new(|| load.run()) as Side<'_>).collect();
-    let medians = take_turns(&mut sides, budget)?;
+    let medians = take_turns(&mut sides, arguments.seconds)?;
     let figures = Figures {
         rows,
         batch_rows: arguments.batch_rows,

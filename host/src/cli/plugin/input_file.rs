@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Schema};
@@ -26,9 +27,15 @@ pub fn read(path: &Path, declared: &RecordSchema, limit: usize) -> Result<Record
     }
 }
 
+/// Opening a pipe would wait for somebody who writes into it.
+fn open(path: &Path) -> Result<File> {
+    ensure!(!path.metadata()?.file_type().is_fifo(), "it is a pipe, and no file");
+    Ok(File::open(path)?)
+}
+
 fn read_lines(path: &Path, declared: &RecordSchema, limit: usize) -> Result<RecordRows> {
     let mut records = Records::new();
-    let lines = BufReader::new(File::open(path)?).split(b'\n');
+    let lines = BufReader::new(open(path)?).split(b'\n');
     let mut taken = 0;
     for (number, line) in lines.enumerate() {
         let line = line?;
@@ -48,7 +55,7 @@ fn read_lines(path: &Path, declared: &RecordSchema, limit: usize) -> Result<Reco
 fn read_parquet(path: &Path, limit: usize) -> Result<RecordRows> {
     // Without the writer's own Arrow types: text is `Utf8`, whatever it was in memory there.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(File::open(path)?, options)?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(open(path)?, options)?;
     let schema = reader.schema().clone();
     let batches = reader.with_limit(limit).build()?.collect::<Result<Vec<_>, _>>()?;
     of_table(concat_batches(&schema, &batches)?)

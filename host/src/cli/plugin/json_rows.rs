@@ -2,17 +2,15 @@
 
 use anyhow::Result;
 use arrow::array::RecordBatch;
-use arrow::json::WriterBuilder;
-use arrow::json::writer::JsonArray;
 use serde_json::{Map, Value};
 
+use crate::json::rows::{Nulls, json_lines};
 use crate::plugin::HOST_COLUMNS;
 
 pub type Row = Map<String, Value>;
 
 /// The rows with their nulls, in the order of the columns, those that the host makes left out, but for `_rescued` where
-/// something was rescued. Times are RFC 3339,
-/// bytes hexadecimal; what JSON has no number for (not-a-number, infinities) is null.
+/// something was rescued. Values are as [`json_lines`] writes them.
 pub fn json_rows(batch: &RecordBatch) -> Result<Vec<Row>> {
     let schema = batch.schema();
     let own = (0..schema.fields().len()).filter(|index| {
@@ -23,15 +21,8 @@ pub fn json_rows(batch: &RecordBatch) -> Result<Vec<Row>> {
     if batch.num_columns() == 0 {
         return Ok(vec![Row::new(); batch.num_rows()]);
     }
-    let mut text = Vec::new();
-    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, JsonArray>(&mut text);
-    writer.write(&batch)?;
-    writer.finish()?;
-    // Nothing is written for no rows.
-    if batch.num_rows() == 0 {
-        return Ok(Vec::new());
-    }
-    Ok(serde_json::from_slice(&text)?)
+    let lines = json_lines(&batch, Nulls::Written)?;
+    serde_json::Deserializer::from_slice(&lines).into_iter().map(|row| Ok(row?)).collect()
 }
 
 /// Where the decoder keeps what its columns cannot hold.
@@ -65,7 +56,7 @@ mod tests {
         let batch = batch.unwrap();
         assert_eq!(
             serde_json::to_string(&json_rows(&batch).unwrap()).unwrap(),
-            r#"[{"b":"x","a":null,"at":"1970-01-01T00:00:01.500Z","bytes":"01ff"},{"b":null,"a":0.5,"at":null,"bytes":""}]"#
+            r#"[{"b":"x","a":"NaN","at":"1970-01-01T00:00:01.500Z","bytes":"Af8="},{"b":null,"a":0.5,"at":null,"bytes":""}]"#
         );
         assert_eq!(json_rows(&batch.slice(0, 0)).unwrap(), Vec::<Row>::new());
         assert_eq!(json_rows(&batch.project(&[4]).unwrap()).unwrap(), vec![Row::new(); 2]);

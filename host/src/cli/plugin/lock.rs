@@ -61,7 +61,12 @@ pub async fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let file = Lock::path(&pipeline.file);
     if lock == pipeline.lock {
-        print(&format!("{} says it already", file.display()));
+        print(&match file.exists() {
+            true => format!("{} says it already", file.display()),
+            false => {
+                "no plugin is named by a tag, and none is held back: there is nothing to lock".to_owned()
+            }
+        });
         return Ok(ExitCode::SUCCESS);
     }
     lock_file::write(&file, &lock)?;

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
+use clap::builder::PossibleValuesParser;
 
 use super::print;
 use super::templates::{TEMPLATES, Template, WIT};
@@ -12,11 +14,11 @@ use super::templates::{TEMPLATES, Template, WIT};
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The plugin's name, lower case, and that of the folder that is made for it.
-    name: String,
-    #[arg(long, value_name = "LANGUAGE")]
+    name: PluginName,
+    #[arg(long, value_name = "LANGUAGE", value_parser = one_of(|template| template.language))]
     language: String,
     /// `filter` keeps or drops rows, `transform` changes them, `aggregate` makes new ones of many.
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", value_parser = one_of(|template| template.kind))]
     kind: String,
     /// The folder in which the project's own is made.
     #[arg(long, value_name = "FOLDER", default_value = ".")]
@@ -29,7 +31,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let template = find(&arguments.language, &arguments.kind)?;
-    let name = PluginName::new(&arguments.name)?;
+    let name = &arguments.name;
     let folder = arguments.within.join(&name.0);
     if folder.exists() {
         bail!("{} is there already: choose another name, or remove it", folder.display());
@@ -40,7 +42,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         let path = folder.join(path);
         let parent = path.parent().unwrap_or(&folder);
         fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
-        fs::write(&path, filled(text, template, &name, &sdk))
+        fs::write(&path, filled(text, template, name, &sdk))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if template.needs_c_bindings {
@@ -57,46 +59,51 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What templates have, each once.
+fn one_of(of: fn(&Template) -> &'static str) -> PossibleValuesParser {
+    let mut known: Vec<&'static str> = Vec::new();
+    for template in TEMPLATES {
+        if !known.contains(&of(template)) {
+            known.push(of(template));
+        }
+    }
+    PossibleValuesParser::new(known)
+}
+
 fn find(language: &str, kind: &str) -> Result<&'static Template> {
-    let of_language = || TEMPLATES.iter().filter(|template| template.language == language);
-    if let Some(template) = of_language().find(|template| template.kind == kind) {
-        return Ok(template);
-    }
-    let mut known: Vec<&str> = of_language().map(|template| template.kind).collect();
-    if !known.is_empty() {
-        bail!("there is no kind `{kind}` of plugin in {language}, but {}", known.join(", "));
-    }
-    known.extend(TEMPLATES.iter().map(|template| template.language));
-    known.dedup();
-    bail!("there is no template in `{language}`, but in {}", known.join(", "))
+    let template = TEMPLATES.iter().find(|template| template.language == language && template.kind == kind);
+    template.with_context(|| format!("there is no template of a {kind} in {language}"))
 }
 
 /// Cargo refuses packages of these names, or they hide what a crate needs.
-const TAKEN: [&str; 7] = ["test", "core", "std", "alloc", "self", "super", "crate"];
+const TAKEN: [&str; 8] = ["test", "core", "std", "alloc", "self", "super", "crate", "sluicebox-plugin"];
 
 /// A name that is fit for a plugin, a package and a folder.
+#[derive(Debug, Clone)]
 struct PluginName(String);
 
-impl PluginName {
-    fn new(name: &str) -> Result<Self> {
+impl FromStr for PluginName {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, &'static str> {
         let is_fit = name.starts_with(|first: char| first.is_ascii_lowercase())
             && name.len() <= 64
             && name
                 .bytes()
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte));
         if !is_fit {
-            bail!(
-                "`{name}` is no name for a plugin: lower-case letters, digits, `-` and `_`, a letter first, at most 64"
+            return Err(
+                "a plugin's name is lower-case letters, digits, `-` and `_`, a letter first, at most 64",
             );
         }
         if TAKEN.contains(&name) {
-            bail!(
-                "`{name}` is no name for a plugin: it means something else to Rust and cargo. Choose another one"
-            );
+            return Err("it means something else to Rust and cargo: choose another name");
         }
         Ok(Self(name.to_owned()))
     }
+}
 
+impl PluginName {
     /// As a type that hides nothing of the SDK's: `range-check` is `RangeCheckPlugin`.
     fn as_type(&self) -> String {
         let words = self.0.split(['-', '_']).filter(|word| !word.is_empty());
@@ -147,27 +154,27 @@ mod tests {
     #[test]
     fn names_become_types() {
         for (name, of) in [("range-check", "RangeCheckPlugin"), ("a_1", "A1Plugin")] {
-            assert_eq!(PluginName::new(name).unwrap().as_type(), of);
+            assert_eq!(name.parse::<PluginName>().unwrap().as_type(), of);
         }
         for name in ["", "1a", "A", "a b", "../a", "a/b", "-a", "test", &"a".repeat(65)] {
-            assert!(PluginName::new(name).is_err(), "{name}");
+            assert!(name.parse::<PluginName>().is_err(), "{name}");
         }
-        let taken = PluginName::new("core").err().unwrap().to_string();
+        let taken = "core".parse::<PluginName>().unwrap_err();
         assert!(taken.contains("means something else"), "{taken}");
     }
 
     #[test]
-    fn what_there_is_no_template_of_is_told() {
-        let told = |language, kind| find(language, kind).unwrap_err().to_string();
-        assert!(
-            told("cobol", "filter").contains("no template in `cobol`, but in rust, python, javascript, c")
-        );
-        assert!(told("rust", "sink").contains("but filter, transform, aggregate"));
+    fn there_is_a_template_of_every_kind_in_every_language() {
+        for template in TEMPLATES {
+            for other in TEMPLATES {
+                assert!(find(template.language, other.kind).is_ok(), "{} {}", template.language, other.kind);
+            }
+        }
     }
 
     #[test]
     fn nothing_is_left_to_fill_in() {
-        let name = PluginName::new("range-check").unwrap();
+        let name: PluginName = "range-check".parse().unwrap();
         for template in TEMPLATES {
             for (path, text) in template.files {
                 let text = filled(text, template, &name, "{ path = \"/sdk\" }");

@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use anyhow::{Context, Result};
 use arrow::array::{ArrayRef, RecordBatch};
-use indexmap::IndexMap;
 
 use crate::batch::{RawBatch, RawRecord};
 use crate::config;
@@ -98,12 +97,13 @@ fn settings() -> DecodeSettings {
 }
 
 /// The columns that a person declares, name and type.
-pub fn declared_columns(columns: &IndexMap<String, String>) -> Result<RecordSchema> {
-    let column = |(name, of): (&String, &String)| {
+pub fn declared_columns<T: AsRef<str>>(columns: impl IntoIterator<Item = (T, T)>) -> Result<RecordSchema> {
+    let column = |(name, of): (T, T)| {
+        let (name, of) = (name.as_ref(), of.as_ref());
         let data_type = parse_type(of).with_context(|| format!("column `{name}`"))?;
-        Ok(Column { name: name.clone(), data_type })
+        Ok(Column { name: name.to_owned(), data_type })
     };
-    let schema = RecordSchema::new(columns.iter().map(column).collect::<Result<_>>()?)?;
+    let schema = RecordSchema::new(columns.into_iter().map(column).collect::<Result<_>>()?)?;
     schema.check_not_reserved()?;
     Ok(schema)
 }
@@ -121,7 +121,7 @@ mod tests {
         records.push(Some(br#"{"n": 1, "at": "2026-01-01T00:00:00Z"}"#), Some(b"k"), Some(5));
         records.push(Some(b"no json"), None, None);
         records.push(Some(br#"{"at": null, "n": 2.5}"#), None, None);
-        let declared = declared_columns(&[("at".to_owned(), "timestamp".to_owned())].into()).unwrap();
+        let declared = declared_columns([("at", "timestamp")]).unwrap();
         let rows = records.decode(&declared).unwrap();
         let schema = rows.payload.schema();
         let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn wrong_columns_are_refused() {
         for (name, of, says) in [("a", "int65", "column `a`"), ("_a", "int64", "reserved")] {
-            let refused = declared_columns(&[(name.to_owned(), of.to_owned())].into()).unwrap_err();
+            let refused = declared_columns([(name, of)]).unwrap_err();
             assert!(refused.to_string().contains(says), "{refused}");
         }
     }

@@ -132,19 +132,29 @@ fn named<'state>(state: &'state LedgerState, to: &str) -> Result<&'state Replace
 }
 
 async fn go_back(mut pipeline: Loaded, state: &LedgerState, target: &Replaced) -> Result<()> {
-    let mut holds = Vec::new();
+    let (mut holds, mut told) = (Vec::new(), Vec::new());
+    let kept = components::kept_plugins(&pipeline)?.list().await?;
     for (layer, step) in pipeline.steps() {
         let Some(was) = target.configuration.plugin(layer, &step.name) else {
-            print(&format!("{layer}.{}: was not there at that time, and goes on as it is", step.name));
+            told.push(format!("{layer}.{}: was not there at that time, and goes on as it is", step.name));
             holds.extend(pipeline.lock.hold(layer, step).cloned());
             continue;
         };
         let named = components::named_digest(&pipeline, step).await;
         if named.is_some_and(|named| named.hex() == was.digest) {
-            print(&format!("{layer}.{}: the pipeline file names that component by itself", step.name));
+            told.push(format!("{layer}.{}: the pipeline file names that component by itself", step.name));
             continue;
         }
-        print(&format!("{layer}.{}: {} {}, sha256 {}", step.name, was.name, was.version, was.digest));
+        if !kept.contains(&was.digest) {
+            bail!(
+                "{layer}.{} ran the component {}, which is not kept in {} any more: say with `--to` where else to go back \
+                 to (`--list` shows it)",
+                step.name,
+                was.digest,
+                pipeline.state
+            );
+        }
+        told.push(format!("{layer}.{}: {} {}, sha256 {}", step.name, was.name, was.version, was.digest));
         holds.push(Hold {
             layer: layer.to_owned(),
             step: step.name.clone(),
@@ -157,6 +167,7 @@ async fn go_back(mut pipeline: Loaded, state: &LedgerState, target: &Replaced) -
     pipeline.lock.replaces = Some(in_force(state));
     let pipeline = Arc::new(pipeline);
     let assembled = rehearsed(&pipeline, state).await.context(REFUSED)?;
+    told.iter().for_each(|line| print(line));
     if assembled.configuration.digest != target.configuration.digest {
         print(
             "the pipeline file has changed besides its plugins since then: configurations, limits, tables and the rest go on \
@@ -187,12 +198,11 @@ async fn release(mut pipeline: Loaded, state: &LedgerState) -> Result<()> {
         print("no step is held back");
         return Ok(());
     }
-    for hold in std::mem::take(&mut pipeline.lock.holds) {
-        print(&format!("{}.{}: let go", hold.layer, hold.step));
-    }
+    let released = std::mem::take(&mut pipeline.lock.holds);
     pipeline.lock.replaces = Some(in_force(state));
     let pipeline = Arc::new(pipeline);
     rehearsed(&pipeline, state).await.context(REFUSED)?;
+    released.iter().for_each(|hold| print(&format!("{}.{}: let go", hold.layer, hold.step)));
     write(&pipeline, "commit it")
 }
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::arguments::{End, PluginOverRows};
+use super::arguments::{End, PluginOverRows, at_least_one};
 use super::json_rows::{Row, json_rows};
 use super::side_by_side::{Line, Tone, fate_name, new_rows, side_by_side};
 use super::stream::Cut;
@@ -32,7 +32,7 @@ pub struct Arguments {
     #[arg(long)]
     open_ended: bool,
     /// Take the first rows only.
-    #[arg(long, value_name = "ROWS", default_value_t = 1000)]
+    #[arg(long, value_name = "ROWS", default_value_t = 1000, value_parser = at_least_one)]
     limit: usize,
     #[arg(long, value_enum, default_value = "table")]
     output: Form,

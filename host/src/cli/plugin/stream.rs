@@ -170,7 +170,7 @@ mod tests {
             let payload = format!(r#"{{"at": "1970-01-01T00:00:{second:02}Z"}}"#);
             records.push(Some(payload.as_bytes()), None, None);
         }
-        let declared = declared_columns(&[("at".to_owned(), "timestamp".to_owned())].into()).unwrap();
+        let declared = declared_columns([("at", "timestamp")]).unwrap();
         let settings = EventTimeSettings { delay: 5 * SECOND, max_ahead: None };
         let event_time = EventTime { path: vec!["at".to_owned()], settings };
         Stream::new(records.decode(&declared).unwrap(), Some(&event_time), written)

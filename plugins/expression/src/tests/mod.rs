@@ -141,6 +141,17 @@ fn times_are_cut_taken_apart_and_moved() {
     assert_eq!(value("t > cast('2024-02-29T00:00:00Z' as timestamp)").0, Scalar::Bool(true));
     assert_eq!(int("day(parse_timestamp('03.04.2025', '%d.%m.%Y'))"), 3);
     assert_eq!(value("round(x) + round(1.25, 1) + floor(-0.5) + ceil(0.5)").0, Scalar::Float(3.0 + 1.3));
+    for (rounded, expected) in [
+        ("round(0.02834747652200631, 20)", 0.028_347_476_522_006_31),
+        ("round(0.1, 400)", 0.1),
+        ("round(1.0e308, -400)", 0.0),
+        ("round(1.5e300, -290)", 1.5e300),
+        ("round(9.223372036854775807e18, -18)", 9e18),
+        ("round(1250.0, -2)", 1300.0),
+        ("round(0.0, 9223372036854775807)", 0.0),
+    ] {
+        assert_eq!(value(rounded).0, Scalar::Float(expected), "{rounded}");
+    }
 }
 
 #[test]
