@@ -37,6 +37,11 @@ pub fn check_copies(lake: &Path) -> Result<()> {
     run("check_files.py", &arguments)
 }
 
+/// Creates a container in an emulator of Azure, which must answer already.
+pub fn create_container(port: u16, name: &str, key: &str) -> Result<()> {
+    run("create_container.py", &[port.to_string().as_ref(), name.as_ref(), key.as_ref()])
+}
+
 /// Puts a table's files together, as people do beside a running pipeline.
 pub fn compact(lake: &Path, table: &str) -> Result<()> {
     run("maintain.py", &[lake, Path::new(table), Path::new("compact")])

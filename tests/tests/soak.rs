@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use sluicebox_tests::broker::Broker;
-use sluicebox_tests::bucket::{Bucket, endpoint, in_bucket};
+use sluicebox_tests::bucket::{Bucket, Cloud};
 use sluicebox_tests::load::mixed_stream;
 use sluicebox_tests::pipeline::{Pipeline, SENSORS, Settings};
 use sluicebox_tests::throttle::Throttle;
@@ -24,14 +24,16 @@ const SECONDS: u64 = 30;
 fn a_slow_sink_grows_nothing() -> Result<()> {
     let seconds = std::env::var("SLUICEBOX_SOAK_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     let broker = Broker::shared()?;
-    let bucket = Bucket::start("lake")?;
+    let bucket = Bucket::start(Cloud::S3, "lake")?;
     let line = Throttle::start(bucket.port(), BYTES_PER_SECOND)?;
     let stream = mixed_stream(8, RECORDS as i64);
     let (topic, _) = broker.topic_with("soak", PARTITIONS, &stream, RECORDS)?;
     let settings = Settings { epoch_ms: 1000, ..Settings::default() };
-    let file = in_bucket(SENSORS).replace("epoch: {", "memory: { in_flight: 8MiB }\nepoch: { bytes: 1MiB,");
+    let file = Cloud::S3
+        .in_bucket(SENSORS)
+        .replace("epoch: {", "memory: { in_flight: 8MiB }\nepoch: { bytes: 1MiB,");
     let mut pipeline = Pipeline::with_file(&file, "soak", broker, &topic, settings)?;
-    pipeline.set("ENDPOINT", &endpoint(line.port()));
+    pipeline.set("ENDPOINT", &Cloud::S3.endpoint(line.port()));
 
     let worker = pipeline.worker("worker")?.start()?;
     let (started, length) = (Instant::now(), Duration::from_secs(seconds.unwrap_or(SECONDS)));

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 
-use crate::{Workspace, python, tools};
+use crate::{Workspace, node, python, tools};
 
 /// An example: its source and the world that it is built for.
 type Example = (&'static str, &'static str);
@@ -147,21 +147,12 @@ fn c_component(build: &Build<'_>, output: &Path) -> Result<()> {
 
 /// By componentize-js, beside which the sources must lie for Node to find it.
 fn javascript_component(build: &Build<'_>, output: &Path) -> Result<()> {
-    tools::ensure("node", "--version", "nodejs")?;
     let work = build.work();
     for file in fs::read_dir(build.sources())? {
         let file = file?.path();
         fs::copy(&file, work.join(file.file_name().context("a file has a name")?))?;
     }
-    let (wanted, installed) = (work.join("package.json"), work.join("installed.json"));
-    if fs::read(&wanted)? != fs::read(&installed).unwrap_or_default() {
-        tools::ensure("npm", "--version", "npm")?;
-        let mut npm = Command::new("npm");
-        npm.args(["install", "--no-package-lock", "--no-fund", "--no-audit", "--silent"]).current_dir(&work);
-        tools::run(&mut npm)?;
-        // Written last: its presence says that everything is installed.
-        fs::copy(&wanted, &installed)?;
-    }
+    node::ensure_packages(&work.join("package.json"), &work)?;
     let mut node = Command::new("node");
     node.current_dir(&work).args(["build.js", &format!("{}.js", build.source), build.world]);
     let features =

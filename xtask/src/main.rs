@@ -7,6 +7,7 @@ mod components;
 mod demo;
 mod kafka;
 mod languages;
+mod node;
 mod python;
 mod registry;
 mod test;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{Workspace, components, demo, kafka, languages, python, registry, tools};
+use crate::{Workspace, components, demo, kafka, languages, node, python, registry, tools};
 
 /// Checks everything: formatting, lints, unit tests, and the end-to-end tests against a real Kafka.
 ///
@@ -37,6 +37,12 @@ fn run_steps(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Res
         python::ensure_environment(&requirements, &workspace.target.join("python"))
     })?;
 
+    let azurite = steps.run("set-up: Azurite", || {
+        let folder = workspace.target.join("azurite");
+        node::ensure_packages(&workspace.root.join("tests/azurite/package.json"), &folder)?;
+        Ok(folder.join("node_modules/.bin/azurite-blob"))
+    })?;
+
     let registry = steps.run("set-up: registry", || match std::env::var_os("SLUICEBOX_REGISTRY") {
         Some(program) => Ok(program.into()),
         None => registry::ensure_program(workspace),
@@ -56,7 +62,7 @@ fn run_steps(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Res
     let mut tests = tools::linting_cargo(workspace);
     tests.args(["test", "--workspace"]).args(&options.cargo_test);
     tests.env("SLUICEBOX_PLUGINS", workspace.plugins()).env("SLUICEBOX_PYTHON", python);
-    tests.env("SLUICEBOX_REGISTRY", registry);
+    tests.env("SLUICEBOX_REGISTRY", registry).env("SLUICEBOX_AZURITE", azurite);
     tests.env("SLUICEBOX_COMPONENTS", workspace.test_plugins());
     tests.env("SLUICEBOX_LANGUAGES", workspace.language_plugins());
     if let Some(libs) = libs {
