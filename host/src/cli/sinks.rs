@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::stores::store_options;
 use crate::config::{self, Loaded, Target};
-use crate::ledger::entry::{Configuration, EntryNumber, SinkRecord};
+use crate::ledger::entry::Configuration;
 use crate::ledger::{Ledger, LedgerState};
 use crate::pipeline::TaskPlan;
 use crate::pipeline::blueprint::TableSpec;
@@ -179,8 +179,8 @@ impl PipelineSinks {
         layout: &SinkLayout,
     ) -> Result<Box<dyn SinkApplier>, SinkError> {
         let known = state.sinks.get(&sink.name);
-        let start: EntryNumber = known.map_or(0, |sink| sink.since);
-        let record: Option<SinkRecord> = known.and_then(|sink| sink.record.clone());
+        let start = known.map_or(0, |sink| sink.since);
+        let record = known.and_then(|sink| sink.record.clone());
         Ok(match storage {
             SinkStorage::Delta(storage) => {
                 let accept_version = match sink.target {

@@ -3,6 +3,7 @@
 //! Arrow's own encoder writes null for numbers that JSON has no form for, and something that is no JSON for times that it
 //! cannot tell; so those are written here, and binary too.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch};
@@ -77,15 +78,18 @@ impl EncoderFactory for Exact {
             DataType::FixedSizeBinary(_) => binary(|row| array.as_fixed_size_binary().value(row)),
             DataType::Float16 => {
                 let array = array.as_primitive::<Float16Type>();
-                float(move |row| (f64::from(array.value(row)), array.value(row).to_string()))
+                float(
+                    move |row| f64::from(array.value(row)),
+                    move |row, out| write!(out, "{}", array.value(row)),
+                )
             }
             DataType::Float32 => {
                 let array = array.as_primitive::<Float32Type>();
-                float(move |row| (f64::from(array.value(row)), number(array.value(row))))
+                float(move |row| f64::from(array.value(row)), move |row, out| number(array.value(row), out))
             }
             DataType::Float64 => {
                 let array = array.as_primitive::<Float64Type>();
-                float(move |row| (array.value(row), number(array.value(row))))
+                float(move |row| array.value(row), move |row, out| number(array.value(row), out))
             }
             DataType::Date32 => {
                 let array = array.as_primitive::<Date32Type>();
@@ -120,21 +124,23 @@ fn binary<'a>(value: impl Fn(usize) -> &'a [u8] + 'a) -> Box<dyn Encoder + 'a> {
     }))
 }
 
-fn float<'a>(value: impl Fn(usize) -> (f64, String) + 'a) -> Box<dyn Encoder + 'a> {
-    Box::new(Written(move |row, out: &mut Vec<u8>| {
-        let (value, text) = value(row);
-        out.extend_from_slice(match value {
-            f64::INFINITY => b"\"Infinity\"",
-            f64::NEG_INFINITY => b"\"-Infinity\"",
-            value if value.is_nan() => b"\"NaN\"",
-            _ => text.as_bytes(),
-        });
+/// `write` is for the values that JSON has a number for.
+fn float<'a>(
+    value: impl Fn(usize) -> f64 + 'a,
+    write: impl Fn(usize, &mut Vec<u8>) -> std::io::Result<()> + 'a,
+) -> Box<dyn Encoder + 'a> {
+    Box::new(Written(move |row, out: &mut Vec<u8>| match value(row) {
+        f64::INFINITY => out.extend_from_slice(b"\"Infinity\""),
+        f64::NEG_INFINITY => out.extend_from_slice(b"\"-Infinity\""),
+        value if value.is_nan() => out.extend_from_slice(b"\"NaN\""),
+        // Writing to a vector does not fail.
+        _ => write(row, out).unwrap_or_default(),
     }))
 }
 
 /// As short as it can be read back from; integers with a `.0`.
-fn number(value: impl serde::Serialize) -> String {
-    serde_json::to_string(&value).unwrap_or_default()
+fn number(value: impl serde::Serialize, out: &mut Vec<u8>) -> std::io::Result<()> {
+    Ok(serde_json::to_writer(out, &value)?)
 }
 
 fn timestamp<'a, T: ArrowPrimitiveType<Native = i64>>(

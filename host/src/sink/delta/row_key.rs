@@ -2,7 +2,7 @@
 
 use arrow::datatypes::{DataType, Schema};
 
-use crate::sink::rows::{RowsError, written_schema};
+use crate::sink::rows::{RowsError, refused, written_schema};
 
 /// How rows enter a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,10 +83,6 @@ fn is_plain(data_type: &DataType) -> bool {
             | DataType::Timestamp(_, _)
             | DataType::Decimal128(_, _)
     )
-}
-
-fn refused<T>(column: &str, what: &str) -> Result<T, RowsError> {
-    Err(RowsError::Column { column: column.to_owned(), what: what.to_owned() })
 }
 
 #[cfg(test)]

@@ -4,15 +4,11 @@ use arrow::datatypes::Schema;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::kernel::{ArrayType, DataType as DeltaType, MapType, StructField, StructType};
 
-use crate::sink::rows::RowsError;
+use crate::sink::rows::{RowsError, refused};
 
 /// The Delta type of rows whose schema [`written_schema`](crate::sink::rows::written_schema) gave.
 pub(super) fn table_type(written: &Schema) -> Result<StructType, RowsError> {
     written.try_into_kernel().map_err(|error| RowsError::Schema(error.to_string()))
-}
-
-fn refused<T>(column: &str, what: &str) -> Result<T, RowsError> {
-    Err(RowsError::Column { column: column.to_owned(), what: what.to_owned() })
 }
 
 /// The table's schema after it has taken rows of `rows`: new columns and nested fields are added at the end.

@@ -22,7 +22,7 @@ mod writer;
 mod written;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::sink) mod tests;
 
 pub use self::format::{Compression, Encoding, FileFormat};
 pub use self::in_place::{InPlace, in_place};
@@ -51,4 +51,9 @@ pub enum RowsError {
     Arrow(#[from] arrow::error::ArrowError),
     #[error("storing `{path}`: {source}")]
     Store { path: String, source: object_store::Error },
+}
+
+/// What is wrong with a column.
+pub(in crate::sink) fn refused<T>(column: &str, what: &str) -> Result<T, RowsError> {
+    Err(RowsError::Column { column: column.to_owned(), what: what.to_owned() })
 }

@@ -9,7 +9,7 @@ use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use arrow::row::{RowConverter, SortField};
 
-use super::{RowsError, written_schema};
+use super::{RowsError, refused, written_schema};
 
 /// Where files lie that no table refers to until they are merged into it. A name that begins with `_` is hidden
 /// from VACUUM and from whoever lists a table's folder.
@@ -310,10 +310,6 @@ fn escape(into: &mut String, text: &str) {
             }
         }
     }
-}
-
-fn refused<T>(column: &str, what: &str) -> Result<T, RowsError> {
-    Err(RowsError::Column { column: column.to_owned(), what: what.to_owned() })
 }
 
 #[cfg(test)]

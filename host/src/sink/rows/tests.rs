@@ -17,14 +17,14 @@ use uuid::Uuid;
 
 use super::*;
 
-fn schema() -> SchemaRef {
+pub(in crate::sink) fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("id", DataType::Int64, true),
         Field::new("name", DataType::Utf8, true),
     ]))
 }
 
-fn rows(from: i64, to: i64) -> RecordBatch {
+pub(in crate::sink) fn rows(from: i64, to: i64) -> RecordBatch {
     let names = StringArray::from_iter_values((from..to).map(|id| format!("name {}", id % 3)));
     let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(from..to)), Arc::new(names)];
     RecordBatch::try_new(schema(), columns).expect("rows")

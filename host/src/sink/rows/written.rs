@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 
-use super::RowsError;
+use super::{RowsError, refused};
 
 /// The schema that rows of `schema` have in files and tables. Every column is nullable, so that
 /// rows without it can follow. Errors name the column.
@@ -115,10 +115,6 @@ fn written_map(column: &str, entries: &FieldRef) -> Result<DataType, RowsError> 
     let value = Field::new("value", written_type(&format!("{column}.value"), value.data_type())?, true);
     let entries = Field::new("key_value", DataType::Struct(vec![key, value].into()), false);
     Ok(DataType::Map(Arc::new(entries), false))
-}
-
-fn refused<T>(column: &str, what: &str) -> Result<T, RowsError> {
-    Err(RowsError::Column { column: column.to_owned(), what: what.to_owned() })
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ use crate::ledger::entry::{Body, DataFile, Entry, EntryNumber, Epoch, SinkEntry,
 use crate::schema::RecordSchema;
 use crate::sink::conformance::{Trial, conforms};
 use crate::sink::fault::FaultyStore;
+use crate::sink::rows::tests::{rows, schema};
 use crate::sink::rows::{FileFormat, PartitionSettings, Partitioning, RowWriter, WriterSettings, upload};
 use crate::sink::{SinkApplier, SinkError};
 use crate::storage::DurableLocal;
@@ -216,19 +217,6 @@ mod conformance {
 
 fn info(operation: &str, mode: &str) -> Value {
     json!({"commitInfo": {"timestamp": 1, "operation": operation, "operationParameters": {"mode": mode}}})
-}
-
-fn schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new("id", DataType::Int64, true),
-        Field::new("name", DataType::Utf8, true),
-    ]))
-}
-
-fn rows(from: i64, to: i64) -> RecordBatch {
-    let names = StringArray::from_iter_values((from..to).map(|id| format!("name {}", id % 3)));
-    let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(from..to)), Arc::new(names)];
-    RecordBatch::try_new(schema(), columns).expect("rows")
 }
 
 /// The text of a refusal.
