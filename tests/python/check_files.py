@@ -3,7 +3,7 @@
 Usage: check_files.py LAKE FOLDER=TABLE...
 
 Every file that a marker lists has the size and the number of rows that it says. CSV says no types, so its columns are
-given those of the table.
+given those of the table. In the place of a folder may be one file of JSON lines.
 """
 
 import json
@@ -26,15 +26,22 @@ def read_file(folder: Path, file: dict, schema: pl.Schema) -> pl.DataFrame:
     if ".parquet" in path.name:
         rows = pl.read_parquet(path)
     elif ".jsonl" in path.name:
-        own = {name: kind for name, kind in schema.items() if name not in partitions}
-        text = {name: pl.String if kind in TEXTS else kind for name, kind in own.items()}
-        rows = pl.scan_ndjson(path, schema=text).collect()
+        rows = read_lines(path, {name: kind for name, kind in schema.items() if name not in partitions})
     else:
         rows = pl.read_csv(path, infer_schema=False)
     if rows.height != file["rows"]:
         raise SystemExit(f"{path} has {rows.height} rows, its marker says {file['rows']}")
     for name, value in partitions.items():
         rows = rows.with_columns(pl.lit(value, pl.String).alias(name))
+    return with_types(rows, schema)
+
+
+def read_lines(path: Path, schema: dict) -> pl.DataFrame:
+    text = {name: pl.String if kind in TEXTS else kind for name, kind in schema.items()}
+    return pl.scan_ndjson(path, schema=text).collect()
+
+
+def with_types(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     # Files are older than columns that came later.
     missing = [name for name in schema.names() if name not in rows.columns]
     rows = rows.with_columns(pl.lit(None, schema[name]).alias(name) for name in missing)
@@ -68,7 +75,10 @@ def main() -> int:
     lake, faults = Path(sys.argv[1]), []
     for folder, table in (pair.split("=") for pair in sys.argv[2:]):
         expected = pl.scan_delta(str(lake / table)).collect()
-        found = read_folder(lake / folder, expected.schema)
+        if folder.endswith(".jsonl"):
+            found = with_types(read_lines(lake / folder, expected.schema), expected.schema)
+        else:
+            found = read_folder(lake / folder, expected.schema)
         same = rows_of(found) == rows_of(expected)
         print(f"{folder}: {found.height} rows, {table}: {expected.height}")
         if not same or not expected.height:

@@ -21,6 +21,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use tempfile::TempDir;
 
+use crate::line::Line;
 use crate::security::Security;
 
 /// Names an external broker (`host:port`) that is used instead of a fresh one.
@@ -48,13 +49,13 @@ impl Broker {
             .map_err(|error| anyhow!("no Kafka broker: {error:#}"))
     }
 
-    fn start(security: Option<&Security>) -> Result<Self> {
+    fn start(listener: Option<Listener>) -> Result<Self> {
         if let Ok(bootstrap_servers) = std::env::var(EXTERNAL) {
             return Ok(Self { bootstrap_servers, min_session_timeout_ms: 6000, process: None });
         }
         let libs = std::env::var(LIBS)
             .with_context(|| format!("neither {EXTERNAL} nor {LIBS} is set: run `cargo xtask test`"))?;
-        let process = Process::start(Path::new(&libs), security)?;
+        let process = Process::start(Path::new(&libs), listener)?;
         let broker = Self {
             bootstrap_servers: format!("127.0.0.1:{}", process.port),
             min_session_timeout_ms: 2000,
@@ -77,7 +78,20 @@ impl Broker {
         if std::env::var_os(EXTERNAL).is_some() {
             return Ok(None);
         }
-        Self::start(Some(security)).map(Some)
+        Self::start(Some(security.listener())).map(Some)
+    }
+
+    /// A broker that can be reached by the line too; `None` where all tests use somebody else's.
+    pub fn behind(line: &Line) -> Result<Option<Self>> {
+        if std::env::var_os(EXTERNAL).is_some() {
+            return Ok(None);
+        }
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        line.lead_to(port);
+        let properties =
+            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,LINE:PLAINTEXT\n";
+        let properties = properties.to_owned();
+        Self::start(Some(Listener { name: "LINE", port, advertised: line.port(), properties })).map(Some)
     }
 
     /// `kill -9`. Returns when nobody listens any more.
@@ -261,12 +275,12 @@ rm -rf "$2"
 "#;
 
 impl Process {
-    fn start(libs: &Path, security: Option<&Security>) -> Result<Self> {
+    fn start(libs: &Path, listener: Option<Listener>) -> Result<Self> {
         let dir = TempDir::with_prefix("sluicebox-kafka-")?;
         let (port, controller_port) = free_ports()?;
         let properties = dir.path().join("server.properties");
         let data = dir.path().join("data");
-        fs::write(&properties, server_properties(port, controller_port, &data, security))?;
+        fs::write(&properties, server_properties(port, controller_port, &data, listener))?;
 
         let format = Command::new("java")
             .args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
@@ -315,13 +329,26 @@ fn free_ports() -> Result<(u16, u16)> {
     Ok((one.local_addr()?.port(), other.local_addr()?.port()))
 }
 
-fn server_properties(port: u16, controller_port: u16, data: &Path, security: Option<&Security>) -> String {
-    let listener = security.map(|security| format!(",SASL_SSL://127.0.0.1:{}", security.port));
+/// Where a broker listens besides.
+pub struct Listener {
+    pub name: &'static str,
+    pub port: u16,
+    /// The port that clients are told.
+    pub advertised: u16,
+    /// What the broker's properties say of it, in whole lines.
+    pub properties: String,
+}
+
+fn server_properties(port: u16, controller_port: u16, data: &Path, other: Option<Listener>) -> String {
+    let address = |name: &str, port: u16| format!(",{name}://127.0.0.1:{port}");
+    let listener = other.as_ref().map(|other| address(other.name, other.port)).unwrap_or_default();
+    let advertised = other.as_ref().map(|other| address(other.name, other.advertised)).unwrap_or_default();
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{listener}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}
 controller.listener.names=CONTROLLER
 log.dirs={}
 offsets.topic.replication.factor=1
@@ -333,9 +360,8 @@ group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 auto.create.topics.enable=false
 {}",
-        listener.unwrap_or_default(),
         data.display(),
-        security.map(Security::properties).unwrap_or_default()
+        other.map(|other| other.properties).unwrap_or_default()
     )
 }
 

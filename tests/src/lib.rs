@@ -4,7 +4,9 @@
 pub mod broker;
 pub mod bucket;
 pub mod fixed_batch;
+pub mod line;
 pub mod load;
+pub mod messages;
 pub mod numbers;
 pub mod oracle;
 pub mod pipeline;

@@ -12,6 +12,8 @@ use iot_sensors::feed::Feed;
 use crate::broker::Broker;
 
 const TICKS_PER_SECOND: u64 = 20;
+/// Records of a partition: a quarter of an hour of a stream.
+const LEAST: u64 = 900;
 
 /// A stream with some of everything; its new fields appear at offset `new_fields_from` of each partition.
 pub fn mixed_stream(seed: u64, new_fields_from: i64) -> Stream {
@@ -32,7 +34,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Sends `stream` to an empty `topic` at a steady rate until it is stopped.
+    /// Sends `stream` to an empty `topic` at a steady rate until it is stopped, and no fewer than close some windows.
     pub fn start(
         broker: &Broker,
         topic: &str,
@@ -42,9 +44,9 @@ impl Load {
     ) -> Result<Self> {
         let mut feed = Feed::open(broker.bootstrap_servers(), topic, partitions, stream)?;
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
+        let (stopped, least) = (stop.clone(), partitions as u64 * LEAST);
         let thread = thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
+            while !stopped.load(Ordering::Relaxed) || feed.sent() < least {
                 feed.send(per_second / TICKS_PER_SECOND)?;
                 thread::sleep(Duration::from_secs(1) / TICKS_PER_SECOND as u32);
             }

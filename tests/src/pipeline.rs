@@ -218,8 +218,17 @@ impl Pipeline {
 
     /// `sluicebox <words> -f pipeline.yaml`.
     fn command<'word>(&self, words: impl IntoIterator<Item = &'word str>) -> Result<Command> {
+        self.program(words, &self.file)
+    }
+
+    /// `sluicebox <words> -f <file>`, where the pipeline is.
+    pub fn program<'word>(
+        &self,
+        words: impl IntoIterator<Item = &'word str>,
+        file: &Path,
+    ) -> Result<Command> {
         let mut command = Command::new(binary()?);
-        command.args(words).arg("-f").arg(&self.file).current_dir(&self.path);
+        command.args(words).arg("-f").arg(file).current_dir(&self.path);
         command.envs(self.variables.iter().cloned()).env("WORKER", "none");
         Ok(command)
     }

@@ -37,6 +37,11 @@ pub fn check_copies(lake: &Path) -> Result<()> {
     run("check_files.py", &arguments)
 }
 
+/// A file of JSON lines must hold what the table holds.
+pub fn check_lines(lake: &Path, file: &str, table: &str) -> Result<()> {
+    run("check_files.py", &[lake, format!("{file}={table}").as_ref()])
+}
+
 /// Creates a container in an emulator of Azure, which must answer already.
 pub fn create_container(port: u16, name: &str, key: &str) -> Result<()> {
     run("create_container.py", &[port.to_string().as_ref(), name.as_ref(), key.as_ref()])

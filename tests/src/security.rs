@@ -8,6 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+use crate::broker::Listener;
+
 const STORE_PASSWORD: &str = "of-the-store";
 
 /// The listener, which only `USER` may use.
@@ -43,8 +45,12 @@ impl Security {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// What the broker's properties say of the listener `SASL_SSL`.
-    pub fn properties(&self) -> String {
+    pub fn listener(&self) -> Listener {
+        let Self { port, .. } = *self;
+        Listener { name: "SASL_SSL", port, advertised: port, properties: self.properties() }
+    }
+
+    fn properties(&self) -> String {
         let (user, password) = (Self::USER, Self::PASSWORD);
         format!(
             "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL

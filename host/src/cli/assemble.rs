@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::components::{Component, Components};
 use super::settings::{decode_settings, event_time_plan, limits};
-use super::sinks::{PipelineSinks, SinkStorage, row_key, sinks_in_order, table_spec};
+use super::sinks::{PipelineSinks, SinkStorage, message_settings, row_key, sinks_in_order, table_spec};
 use super::stores::store_options;
 use super::{grants, references};
 use crate::capture::{Captures, KeeperSettings};
@@ -135,6 +135,7 @@ pub fn assemble(
                 order_by: key.order_by,
                 partition_by: layer.sink.partition_by.clone(),
             }),
+            messages: layer.sink.kafka.as_ref().map(message_settings),
         });
     }
     let tables = sinks_in_order(pipeline).map(|sink| table_spec(pipeline, sink)).collect();

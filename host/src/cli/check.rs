@@ -12,6 +12,7 @@ use crate::config::{self, Lock};
 use crate::ledger::Ledger;
 use crate::pipeline::TaskPlan;
 use crate::pipeline::tree::LayerTree;
+use crate::source::SourceSettings;
 use crate::source::kafka::KafkaSource;
 
 pub async fn check(file: &Path) -> Result<ExitCode> {
@@ -66,16 +67,23 @@ pub async fn check(file: &Path) -> Result<ExitCode> {
             Some(SinkView::Folder(folder)) => {
                 format!("folder {name}: mark {}, {} rows", folder.mark.number, folder.rows())
             }
-            None => format!("{} {name}: will be created at {}", sink.target.what(), sink.location),
+            Some(SinkView::Topic(mark)) => format!("topic {name}: mark {}, in {}", mark.entry, sink.target),
+            None => format!("{} {name}: will be begun at {}", sink.target.what(), sink.target),
         });
     }
-    let settings = settings::kafka_settings(&pipeline.pipeline);
-    let partitions = tokio::task::spawn_blocking(move || KafkaSource::look_up(&settings)).await??;
-    print(&format!(
-        "kafka: {} partitions in {}",
-        partitions.len(),
-        pipeline.pipeline.source.kafka.topics.join(", ")
-    ));
+    match settings::source_settings(&pipeline.pipeline)? {
+        SourceSettings::Kafka(settings) => {
+            let topics = settings.topics.join(", ");
+            let partitions = tokio::task::spawn_blocking(move || KafkaSource::look_up(&settings)).await??;
+            print(&format!("kafka: {} partitions in {topics}", partitions.len()));
+        }
+        SourceSettings::Generated(settings) => {
+            let of = settings.generator.settings();
+            let records =
+                of.records.map_or("records without end".to_owned(), |count| format!("{count} records"));
+            print(&format!("generated: {records} in {} partitions", of.partitions));
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 

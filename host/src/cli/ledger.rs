@@ -31,6 +31,7 @@ pub async fn show(file: &Path, last: u64) -> Result<ExitCode> {
                 format!("mark {}, table version {version}", mark.number)
             }
             Some(SinkView::Folder(folder)) => format!("mark {}", folder.mark.number),
+            Some(SinkView::Topic(mark)) => format!("mark {}", mark.entry),
             Some(SinkView::Table(_)) | None => "nothing applied yet".to_owned(),
         };
         print(&format!("    {}: {applied}", sink.name));

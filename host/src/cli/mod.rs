@@ -4,6 +4,7 @@ mod assemble;
 mod audit;
 mod check;
 mod components;
+mod generate;
 mod grants;
 mod ledger;
 mod lock_file;
@@ -64,6 +65,12 @@ enum Command {
         /// Show rows of this table only, named as its sink.
         #[arg(long, value_name = "NAME")]
         rows_of: Option<String>,
+    },
+    /// Fills a topic with records that a seed decides. It goes on where the topic ends.
+    Generate {
+        /// What is generated, and where it goes.
+        #[arg(short, long = "file", value_name = "GENERATOR.yaml")]
+        file: PathBuf,
     },
     /// Prints the JSON Schema of pipeline files, for editors.
     Schema,
@@ -145,6 +152,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
             Command::Tables { pipeline, rows, rows_of } => {
                 tables::show(&pipeline.file, rows, rows_of.as_deref()).await
             }
+            Command::Generate { file } => generate::generate(&file).await,
             Command::Plugin(command) => command.run().await,
             Command::CompilePlugin { cpu_seconds, memory } => {
                 compile_as_child(cpu_seconds, memory)?;

@@ -69,7 +69,7 @@ pub async fn run(arguments: &RunArguments) -> Result<ExitCode> {
         metrics,
         health,
     };
-    let settings = settings::worker_settings(&pipeline.pipeline, arguments.until_caught_up);
+    let settings = settings::worker_settings(&pipeline.pipeline, arguments.until_caught_up)?;
     let worker = Worker::start(settings, parts).await?;
     info!(pipeline = pipeline.pipeline.id, %incarnation, "running");
     let ended = worker.run(stop).await;

@@ -32,7 +32,13 @@ pub async fn show(file: &Path, rows: usize, rows_of: Option<&str>) -> Result<Exi
         match view.with_context(|| sink.name.clone())? {
             Some(SinkView::Table(table)) => show_table(&pipeline, sink, &table)?,
             Some(SinkView::Folder(folder)) => show_folder(sink, &folder),
-            None => print(&format!("{}: no {} yet at {}", sink.name, sink.target.what(), sink.location)),
+            Some(SinkView::Topic(mark)) => {
+                print(&format!(
+                    "{}: messages of all entries up to {}, in topic {}",
+                    sink.name, mark.entry, sink.target
+                ));
+            }
+            None => print(&format!("{}: no {} yet at {}", sink.name, sink.target.what(), sink.target)),
         }
         print("");
     }
@@ -46,7 +52,7 @@ fn show_table(pipeline: &Loaded, sink: &Sink, table: &TableView) -> Result<()> {
         table.rows,
         table.files.len(),
         table.version,
-        sink.location
+        sink.target
     ));
     if let Some(key) = sinks::row_key_of(pipeline, &sink.name) {
         let columns = key.columns.join("`, `");
@@ -96,7 +102,7 @@ fn show_folder(sink: &Sink, folder: &FolderView) {
         folder.rows(),
         folder.files(),
         folder.mark.number,
-        sink.location
+        sink.target
     ));
     let schema = folder.markers.iter().rev().find_map(|marker| marker.schema.as_ref());
     let columns = schema.iter().flat_map(|schema| schema.columns()).map(|column| {

@@ -15,7 +15,7 @@ pub type StepName = (String, String);
 const DECIDING_SETTINGS: [&str; 1] = ["isolation.level"];
 
 /// SHA-256 (hex) over everything that decides what rows come out, and into which tables. Left out is what
-/// decides only how fast: brokers and buckets and how to reach them, batches, epochs, sizes of files, threads, memory, HTTP,
+/// decides only how fast and how much: brokers and buckets and how to reach them, records that are generated, batches, epochs, sizes of files, threads, memory, HTTP,
 /// when instances are replaced, when reference tables are looked at and how large they may be, shadows, what is captured,
 /// logged and watched, and when a pipeline stops for failures, for rejections or for a sink that does not follow. Plugins
 /// count by the digests of their components, `plugins`, and
@@ -38,14 +38,15 @@ fn deciding(pipeline: &Pipeline, plugins: &BTreeMap<StepName, String>) -> Value 
     remove(&mut document, &["dead_letters"], "accept_version");
     remove(&mut document, &["source", "kafka"], "brokers");
     remove(&mut document, &["source", "kafka"], "settings");
-    let settings: Map<String, Value> = DECIDING_SETTINGS
-        .iter()
-        .filter_map(|name| {
-            let value = pipeline.source.kafka.settings.get(*name)?;
-            Some(((*name).to_owned(), value.expose().into()))
-        })
-        .collect();
-    document["source"]["kafka"]["settings"] = settings.into();
+    for key in ["rate", "records"] {
+        remove(&mut document, &["source", "generate"], key);
+    }
+    if let Some(kafka) = &pipeline.source.kafka {
+        let settings = DECIDING_SETTINGS.iter();
+        let settings = settings
+            .filter_map(|name| Some(((*name).to_owned(), kafka.settings.get(*name)?.expose().into())));
+        document["source"]["kafka"]["settings"] = settings.collect::<Map<String, Value>>().into();
+    }
     if let Some(columns) = &pipeline.decode.schema {
         // The order of the columns counts; that of an object's keys does not.
         document["decode"]["schema"] = columns.iter().map(|(name, of)| json!([name, of])).collect();
@@ -53,6 +54,9 @@ fn deciding(pipeline: &Pipeline, plugins: &BTreeMap<StepName, String>) -> Value 
     for (name, layer) in &pipeline.layers {
         remove(&mut document, &["layers", name, "sink"], "file_size");
         remove(&mut document, &["layers", name, "sink"], "accept_version");
+        for key in ["brokers", "settings", "partitions"] {
+            remove(&mut document, &["layers", name, "sink", "kafka"], key);
+        }
         remove(&mut document, &["layers", name, "quarantine"], "accept_version");
         for (index, step) in layer.steps.iter().enumerate() {
             let step_document = &mut document["layers"][name]["steps"][index];

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
+
 use super::document::Node;
 use super::error::{ConfigError, DocumentPath, Problem};
 use super::interpolate::{Variables, interpolate};
@@ -11,6 +13,7 @@ use super::lock::Lock;
 use super::pipeline::{Pipeline, Step};
 use super::reference::TableReference;
 use super::sinks::{self, Sink};
+use super::validate::Findings;
 use super::written::{WrittenConfig, written_configs};
 use super::{StepName, dotenv, grants, graph, typed, validate};
 use crate::registry::Reference;
@@ -95,50 +98,84 @@ pub fn load_with(
     file: &Path,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Loaded, ConfigError> {
+    let read = read_interpolated(file, environment)?;
+    let mut pipeline: Pipeline = read.typed()?;
+    let directory = read.directory();
+    let mut found = validate::check(&pipeline);
+    grants::resolve(&mut pipeline, &read.variables, directory, &mut found);
+    let (sinks, state) = sinks::resolve(&pipeline, directory, &mut found);
+    let captures = sinks::resolve_captures(&pipeline, directory, &sinks, state.as_ref(), &mut found);
+    sinks::check_samples(&pipeline, directory, &sinks, state.as_ref(), &mut found);
+    read.refuse_if(found)?;
+    // One that cannot be resolved was found wrong.
+    let Some(state) = state else { return Err(read.invalid(Vec::new())) };
+    Ok(Loaded {
+        lock: Lock::read(&Lock::path(&read.absolute))?,
+        directory: directory.to_owned(),
+        layers_parents_first: graph::parents_first(&pipeline),
+        written_configs: written_configs(&read.document),
+        file: read.absolute,
+        pipeline,
+        state,
+        captures,
+        sinks,
+    })
+}
+
+/// A file with its references resolved.
+pub(super) struct Interpolated {
+    /// As it was named, for messages.
+    file: PathBuf,
+    absolute: PathBuf,
+    variables: Variables,
+    document: Node,
+}
+
+pub(super) fn read_interpolated(
+    file: &Path,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Interpolated, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { file: file.to_owned(), source };
     let text = std::fs::read_to_string(file).map_err(unreadable)?;
     // Links are not followed: where files are mounted through them, the folder is the link's.
     let absolute = std::path::absolute(file).map_err(unreadable)?;
     let directory = absolute.parent().unwrap_or(Path::new("/")).to_owned();
     let variables = Variables::new(environment, read_dotenv(&directory.join(".env"))?);
-
     let invalid = |problems| ConfigError::Invalid { file: file.to_owned(), problems };
     let mut document = Node::parse(&text).map_err(|problem| invalid(vec![problem]))?;
     let problems = interpolate(&mut document, &variables, &directory);
-    if !problems.is_empty() {
-        return Err(invalid(problems));
+    match problems.is_empty() {
+        true => Ok(Interpolated { file: file.to_owned(), absolute, variables, document }),
+        false => Err(invalid(problems)),
     }
-    let mut pipeline: Pipeline = typed::read(&document).map_err(|problem| invalid(vec![problem]))?;
+}
 
-    let mut found = validate::check(&pipeline);
-    grants::resolve(&mut pipeline, &variables, &directory, &mut found);
-    let (sinks, state) = sinks::resolve(&pipeline, &directory, &mut found);
-    let captures = sinks::resolve_captures(&pipeline, &directory, &sinks, state.as_ref(), &mut found);
-    sinks::check_samples(&pipeline, &directory, &sinks, state.as_ref(), &mut found);
-    let mut problems: Vec<Problem> = found
-        .list
-        .into_iter()
-        .map(|(path, message)| Problem { position: Some(document.position_of(&path)), path, message })
-        .collect();
-    problems.sort_by_key(|problem| problem.position);
-    match state {
-        Some(state) if problems.is_empty() => {
-            let lock = Lock::read(&Lock::path(&absolute))?;
-            let layers_parents_first = graph::parents_first(&pipeline);
-            let written_configs = written_configs(&document);
-            Ok(Loaded {
-                file: absolute,
-                directory,
-                lock,
-                pipeline,
-                state,
-                captures,
-                written_configs,
-                sinks,
-                layers_parents_first,
+impl Interpolated {
+    pub fn typed<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
+        typed::read(&self.document).map_err(|problem| self.invalid(vec![problem]))
+    }
+
+    /// All that was found wrong, in the order of the file.
+    pub fn refuse_if(&self, found: Findings) -> Result<(), ConfigError> {
+        let mut problems: Vec<Problem> = found
+            .list
+            .into_iter()
+            .map(|(path, message)| Problem {
+                position: Some(self.document.position_of(&path)),
+                path,
+                message,
             })
-        }
-        _ => Err(invalid(problems)),
+            .collect();
+        problems.sort_by_key(|problem| problem.position);
+        if problems.is_empty() { Ok(()) } else { Err(self.invalid(problems)) }
+    }
+
+    fn directory(&self) -> &Path {
+        self.absolute.parent().unwrap_or(Path::new("/"))
+    }
+
+    fn invalid(&self, problems: Vec<Problem>) -> ConfigError {
+        ConfigError::Invalid { file: self.file.clone(), problems }
     }
 }
 

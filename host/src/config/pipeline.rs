@@ -5,6 +5,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::generate::Generate;
 use super::grants::Grants;
 use super::http::HttpAddress;
 use super::reference::TableReference;
@@ -62,11 +63,14 @@ pub struct Pipeline {
     pub http: Option<HttpAddress>,
 }
 
-/// Where records come from.
+/// Where records come from: one of `kafka` and `generate`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    pub kafka: KafkaSource,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<KafkaSource>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate: Option<Generate>,
     #[serde(default)]
     pub batch: BatchLimits,
 }

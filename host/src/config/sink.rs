@@ -6,10 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::DocumentPath;
+use super::kafka_sink::{self, KafkaSink};
+use super::pipeline::Pipeline;
 use super::units::ByteSize;
 use super::validate::Findings;
 
-/// Where a layer's rows go: one of `delta` and `files`.
+/// Where a layer's rows go: one of `delta`, `files` and `kafka`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LayerSink {
@@ -19,18 +21,21 @@ pub struct LayerSink {
     /// A folder of files, and of markers that say which of them count: a path relative to this file, or a URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<String>,
+    /// A Kafka topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<KafkaSink>,
     /// Of `files`: `parquet` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<FileFormat>,
     /// Of `files`: `zstd` for Parquet, `none` for texts, unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
-    /// Columns of the rows, or `date` and `hour`, which are derived from the event time (null where a row has
+    /// Of `delta` and `files`: columns of the rows, or `date` and `hour`, which are derived from the event time (null where a row has
     /// none), or from the record's timestamp in a pipeline without `event_time`. The files do not hold them: their
     /// folders are named by them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partition_by: Vec<String>,
-    /// A data file is closed at about this size. With `mode: upsert` a file is rewritten as a whole for any row of it.
+    /// Of `delta` and `files`: a data file is closed at about this size. With `mode: upsert` a file is rewritten as a whole for any row of it.
     #[serde(default = "default_file_size")]
     pub file_size: ByteSize,
     #[serde(default)]
@@ -108,6 +113,7 @@ pub enum Compression {
 pub(super) struct SinkPlace<'a> {
     pub delta: Option<&'a str>,
     pub files: Option<&'a str>,
+    pub kafka: Option<&'a KafkaSink>,
     pub format: Option<FileFormat>,
     pub compression: Option<Compression>,
     pub accept_version: Option<u64>,
@@ -115,10 +121,11 @@ pub(super) struct SinkPlace<'a> {
 
 impl LayerSink {
     pub(super) fn place(&self) -> SinkPlace<'_> {
-        let Self { delta, files, format, compression, accept_version, .. } = self;
+        let Self { delta, files, kafka, format, compression, accept_version, .. } = self;
         SinkPlace {
             delta: delta.as_deref(),
             files: files.as_deref(),
+            kafka: kafka.as_ref(),
             format: *format,
             compression: *compression,
             accept_version: *accept_version,
@@ -132,6 +139,7 @@ impl SideSink {
         SinkPlace {
             delta: delta.as_deref(),
             files: files.as_deref(),
+            kafka: None,
             format: *format,
             compression: *compression,
             accept_version: *accept_version,
@@ -139,8 +147,19 @@ impl SideSink {
     }
 }
 
-pub(super) fn check(sink: &LayerSink, path: &DocumentPath, found: &mut Findings) {
+pub(super) fn check(sink: &LayerSink, path: &DocumentPath, pipeline: &Pipeline, found: &mut Findings) {
+    let places =
+        [sink.delta.is_some(), sink.files.is_some(), sink.kafka.is_some()].into_iter().filter(|given| *given);
+    found.expect(places.count() == 1, path.clone(), "give one of `delta`, `files` and `kafka`");
     check_place(sink.place(), path, found);
+    if let Some(kafka) = &sink.kafka {
+        kafka_sink::check(kafka, &path.key("kafka"), pipeline, found);
+        found.expect(
+            sink.partition_by.is_empty(),
+            path.key("partition_by"),
+            "goes into `kafka`: there it chooses the partition of a message",
+        );
+    }
     found.above_zero(sink.file_size, path.key("file_size"));
     for (key, columns) in [("partition_by", &sink.partition_by), ("key", &sink.key)] {
         let mut seen = HashSet::new();
@@ -171,12 +190,12 @@ pub(super) fn check(sink: &LayerSink, path: &DocumentPath, found: &mut Findings)
 }
 
 pub(super) fn check_side(sink: &SideSink, path: &DocumentPath, found: &mut Findings) {
+    let one = sink.delta.is_some() != sink.files.is_some();
+    found.expect(one, path.clone(), "give one of `delta` and `files`");
     check_place(sink.place(), path, found);
 }
 
 fn check_place(place: SinkPlace<'_>, path: &DocumentPath, found: &mut Findings) {
-    let one = place.delta.is_some() != place.files.is_some();
-    found.expect(one, path.clone(), "give one of `delta` and `files`");
     for (key, is_given) in [("format", place.format.is_some()), ("compression", place.compression.is_some())]
     {
         found.expect(!is_given || place.files.is_some(), path.key(key), "goes with `files`");

@@ -1,8 +1,10 @@
 //! Every sink of a pipeline by its name, with the place where its rows live.
 
+use std::fmt;
 use std::path::Path;
 
 use super::error::DocumentPath;
+use super::kafka_sink::KafkaSink;
 use super::location::Location;
 use super::pipeline::Pipeline;
 use super::sink::{Compression, FileFormat, SinkPlace};
@@ -16,22 +18,23 @@ pub fn quarantine_name(layer: &str) -> String {
     format!("{layer}.quarantine")
 }
 
-/// A table or a folder that the pipeline writes.
+/// A table, a folder or a topic that the pipeline writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sink {
     pub name: String,
     pub kind: SinkKind,
-    pub location: Location,
     pub target: Target,
 }
 
-/// What is at a sink's location.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where a sink's rows are.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// A table.
-    Delta { accept_version: Option<u64> },
+    Delta { location: Location, accept_version: Option<u64> },
     /// A folder of files with markers.
-    Files { format: FileFormat, compression: Compression },
+    Files { location: Location, format: FileFormat, compression: Compression },
+    /// A topic.
+    Kafka(Box<KafkaSink>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,30 +56,31 @@ pub(super) fn resolve(
     let root = DocumentPath::default();
     let mut sinks: Vec<(DocumentPath, Sink)> = Vec::new();
     for (path, kind, place) in places(pipeline) {
-        // One that has neither, or both, is found wrong elsewhere.
-        let Some((key, text, target)) = target(place) else { continue };
+        // One that has none, or several, is found wrong elsewhere.
+        let Some((key, target)) = target(place, |key, text| located(text, directory, &path.key(key), found))
+        else {
+            continue;
+        };
         let path = path.key(key);
-        if let Some(location) = located(text, directory, &path, found) {
-            for (_, other) in &sinks {
-                compare(&location, other, &path, found);
-            }
-            sinks.push((path, Sink { name: kind.name(), kind, location, target }));
+        for (_, other) in &sinks {
+            compare(&target, other, &path, found);
         }
+        sinks.push((path, Sink { name: kind.name(), kind, target }));
     }
     let path = root.key("state");
     let state = located(&pipeline.state, directory, &path, found);
     for (place, sink) in &sinks {
-        let Some(state) = &state else { break };
+        let (Some(state), Some(location)) = (&state, sink.target.location()) else { continue };
         let what = sink.target.what();
-        if sink.location.contains(state) {
+        if location.contains(state) {
             found.add(
                 path.clone(),
                 format!(
-                    "lies inside the {what} of sink `{}` ({}): give it a folder of its own",
-                    sink.name, sink.location
+                    "lies inside the {what} of sink `{}` ({location}): give it a folder of its own",
+                    sink.name
                 ),
             );
-        } else if state.contains(&sink.location) {
+        } else if state.contains(location) {
             found.add(
                 place.clone(),
                 format!("lies inside the state location ({state}): give the {what} a place of its own"),
@@ -131,9 +135,10 @@ fn check_apart(
     state: Option<&Location>,
     found: &mut Findings,
 ) {
-    let places = sinks
-        .iter()
-        .map(|sink| (format!("the {} of sink `{}`", sink.target.what(), sink.name), &sink.location));
+    let places = sinks.iter().filter_map(|sink| {
+        let what = format!("the {} of sink `{}`", sink.target.what(), sink.name);
+        Some((what, sink.target.location()?))
+    });
     let places = places.chain(state.map(|state| ("the state location".to_owned(), state)));
     for (what, place) in places {
         if place.contains(location) {
@@ -157,16 +162,23 @@ fn places(pipeline: &Pipeline) -> Vec<(DocumentPath, SinkKind, SinkPlace<'_>)> {
     places
 }
 
-/// The key that names the place, what it says, and what is there.
-fn target(place: SinkPlace<'_>) -> Option<(&'static str, &str, Target)> {
-    match (place.delta, place.files) {
-        (Some(delta), None) => Some(("delta", delta, Target::Delta { accept_version: place.accept_version })),
-        (None, Some(files)) => {
+/// The key that names the place, and what is there. `located` resolves what the key says.
+fn target<'a>(
+    place: SinkPlace<'a>,
+    mut located: impl FnMut(&'static str, &'a str) -> Option<Location>,
+) -> Option<(&'static str, Target)> {
+    match (place.delta, place.files, place.kafka) {
+        (Some(delta), None, None) => {
+            let location = located("delta", delta)?;
+            Some(("delta", Target::Delta { location, accept_version: place.accept_version }))
+        }
+        (None, Some(files), None) => {
             let format = place.format.unwrap_or_default();
             let usual = if format == FileFormat::Parquet { Compression::Zstd } else { Compression::None };
             let compression = place.compression.unwrap_or(usual);
-            Some(("files", files, Target::Files { format, compression }))
+            Some(("files", Target::Files { location: located("files", files)?, format, compression }))
         }
+        (None, None, Some(kafka)) => Some(("kafka", Target::Kafka(Box::new(kafka.clone())))),
         _ => None,
     }
 }
@@ -175,12 +187,13 @@ fn located(text: &str, directory: &Path, path: &DocumentPath, found: &mut Findin
     Location::resolve(text, directory).map_err(|error| found.add(path.clone(), error.to_string())).ok()
 }
 
-fn compare(location: &Location, other: &Sink, path: &DocumentPath, found: &mut Findings) {
-    let relation = if *location == other.location {
+fn compare(target: &Target, other: &Sink, path: &DocumentPath, found: &mut Findings) {
+    let (Some(location), Some(place)) = (target.location(), other.target.location()) else { return };
+    let relation = if location == place {
         "is also"
-    } else if other.location.contains(location) {
+    } else if place.contains(location) {
         "lies inside"
-    } else if location.contains(&other.location) {
+    } else if location.contains(place) {
         "holds"
     } else {
         return;
@@ -188,10 +201,9 @@ fn compare(location: &Location, other: &Sink, path: &DocumentPath, found: &mut F
     found.add(
         path.clone(),
         format!(
-            "{relation} the {} of sink `{}` ({}): give each sink a folder of its own",
+            "{relation} the {} of sink `{}` ({place}): give each sink a folder of its own",
             other.target.what(),
-            other.name,
-            other.location
+            other.name
         ),
     );
 }
@@ -208,10 +220,28 @@ impl SinkKind {
 
 impl Target {
     /// What people call it.
-    pub fn what(self) -> &'static str {
+    pub fn what(&self) -> &'static str {
         match self {
             Self::Delta { .. } => "table",
             Self::Files { .. } => "folder",
+            Self::Kafka(_) => "topic",
+        }
+    }
+
+    /// Where files are, of sinks that have a place of their own for them.
+    pub fn location(&self) -> Option<&Location> {
+        match self {
+            Self::Delta { location, .. } | Self::Files { location, .. } => Some(location),
+            Self::Kafka(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delta { location, .. } | Self::Files { location, .. } => location.fmt(f),
+            Self::Kafka(kafka) => f.write_str(&kafka.topic),
         }
     }
 }

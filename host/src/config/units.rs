@@ -106,6 +106,10 @@ impl ByteSize {
         Self { bytes }
     }
 
+    pub const fn kibibytes(kibibytes: u64) -> Self {
+        Self { bytes: kibibytes << 10 }
+    }
+
     pub const fn mebibytes(mebibytes: u64) -> Self {
         Self { bytes: mebibytes << 20 }
     }

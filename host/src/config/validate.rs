@@ -7,7 +7,7 @@ use super::error::DocumentPath;
 use super::pipeline::{KafkaSource, Late, Layer, OnError, Pipeline, Step};
 use super::step_limits::StepLimits;
 use super::units::{ByteSize, Period};
-use super::{graph, reference, sink, sinks};
+use super::{generate, graph, reference, sink, sinks};
 use crate::registry::Reference;
 
 /// Columns that the host makes. They cannot be declared.
@@ -89,7 +89,15 @@ pub(super) fn check(pipeline: &Pipeline) -> Findings {
     let id_fits = (1..=100).contains(&pipeline.id.len())
         && pipeline.id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.'));
     found.expect(id_fits, root.key("id"), "an id is 1 to 100 of the characters a-z, 0-9, `-`, `_` and `.`");
-    check_kafka(&pipeline.source.kafka, &root.key("source").key("kafka"), &mut found);
+    let (source, path) = (&pipeline.source, root.key("source"));
+    let one = source.kafka.is_some() != source.generate.is_some();
+    found.expect(one, path.clone(), "give one of `kafka` and `generate`");
+    if let Some(kafka) = &source.kafka {
+        check_kafka(kafka, &path.key("kafka"), &mut found);
+    }
+    if let Some(generate) = &source.generate {
+        generate::check(generate, &path.key("generate"), &mut found);
+    }
     check_limits(pipeline, &mut found);
     check_decode(pipeline, &mut found);
     let layers = root.key("layers");
@@ -101,7 +109,7 @@ pub(super) fn check(pipeline: &Pipeline) -> Findings {
             path.clone(),
             "a layer's name starts with a letter and goes on with letters, digits, `-` and `_`; `dead_letters` is taken",
         );
-        check_layer(layer, &path, pipeline.event_time.is_some(), &mut found);
+        check_layer(layer, &path, pipeline, &mut found);
     }
     sink::check_side(&pipeline.dead_letters, &root.key("dead_letters"), &mut found);
     graph::check(pipeline, &mut found);
@@ -109,22 +117,12 @@ pub(super) fn check(pipeline: &Pipeline) -> Findings {
 }
 
 fn check_kafka(kafka: &KafkaSource, path: &DocumentPath, found: &mut Findings) {
-    found.expect(
-        kafka.brokers.split(',').all(|broker| !broker.trim().is_empty()),
-        path.key("brokers"),
-        "brokers are `host:port`, separated by commas",
-    );
+    check_brokers(&kafka.brokers, path.key("brokers"), found);
     let topics = path.key("topics");
     found.expect(!kafka.topics.is_empty(), topics.clone(), "give at least one topic");
     let mut seen = HashSet::new();
     for (index, topic) in kafka.topics.iter().enumerate() {
-        let fits = (1..=249).contains(&topic.len())
-            && topic.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
-        found.expect(
-            fits,
-            topics.index(index),
-            "a topic's name is 1 to 249 of the characters A-Z, a-z, 0-9, `.`, `_` and `-`",
-        );
+        check_topic(topic, topics.index(index), found);
         found.expect(seen.insert(topic), topics.index(index), "the topic is listed twice");
     }
     for name in kafka.settings.keys() {
@@ -135,6 +133,20 @@ fn check_kafka(kafka: &KafkaSource, path: &DocumentPath, found: &mut Findings) {
              the group follows from `id`, the start from `start`)",
         );
     }
+}
+
+pub(super) fn check_brokers(brokers: &str, path: DocumentPath, found: &mut Findings) {
+    found.expect(
+        brokers.split(',').all(|broker| !broker.trim().is_empty()),
+        path,
+        "brokers are `host:port`, separated by commas",
+    );
+}
+
+pub(super) fn check_topic(topic: &str, path: DocumentPath, found: &mut Findings) {
+    let fits = (1..=249).contains(&topic.len())
+        && topic.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+    found.expect(fits, path, "a topic's name is 1 to 249 of the characters A-Z, a-z, 0-9, `.`, `_` and `-`");
 }
 
 fn check_limits(pipeline: &Pipeline, found: &mut Findings) {
@@ -204,7 +216,7 @@ fn check_decode(pipeline: &Pipeline, found: &mut Findings) {
     }
 }
 
-fn check_layer(layer: &Layer, path: &DocumentPath, has_event_time: bool, found: &mut Findings) {
+fn check_layer(layer: &Layer, path: &DocumentPath, pipeline: &Pipeline, found: &mut Findings) {
     let mut names = HashSet::new();
     for (index, step) in layer.steps.iter().enumerate() {
         let path = path.key("steps").index(index);
@@ -227,12 +239,12 @@ fn check_layer(layer: &Layer, path: &DocumentPath, has_event_time: bool, found: 
             "the layer has no `quarantine`: add one, or choose `drop`",
         );
         found.expect(
-            has_event_time,
+            pipeline.event_time.is_some(),
             path.key("late"),
             "nothing is late without event time: add `event_time`, or remove `late`",
         );
     }
-    sink::check(&layer.sink, &path.key("sink"), found);
+    sink::check(&layer.sink, &path.key("sink"), pipeline, found);
     if let Some(quarantine) = &layer.quarantine {
         sink::check_side(quarantine, &path.key("quarantine"), found);
     }

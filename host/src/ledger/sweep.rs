@@ -27,7 +27,7 @@ pub struct FoundFile {
 pub enum Holds {
     /// Once its epoch is entered the file is the sink's, for ever.
     Rows,
-    /// Once its epoch is entered the file is the pipeline's, until its sink has merged the rows.
+    /// Once its epoch is entered the file is the pipeline's, until its sink has merged or sent the rows.
     Staged,
     /// Once its epoch is entered the file is the pipeline's, as long as a task's state reaches it.
     State,
@@ -121,11 +121,7 @@ impl Ledger {
         let grace = self.settings().grace;
         let opened_at_ms = self.clock().now_ms();
         let state = self.refresh().await?;
-        let unapplied = match found.iter().any(|file| file.holds == Holds::Staged) {
-            true => self.unapplied(&state, marks).await?,
-            false => None,
-        };
-        let condemned = plan_sweep(&state, unapplied.as_ref(), &found, opened_at_ms, grace).condemn;
+        let condemned = plan_sweep(&state, None, &found, opened_at_ms, grace).condemn;
         let mut swept = Swept::default();
         if !condemned.is_empty() {
             let count = condemned.len();
@@ -135,8 +131,13 @@ impl Ledger {
                 swept.condemned = count;
             }
         }
-        // Whoever entered an epoch since then opened it since then: none of its files is old.
-        for file in plan_sweep(&self.state(), unapplied.as_ref(), &found, opened_at_ms, grace).delete {
+        // What was entered since then may be old by our clock: all is judged by one state.
+        let state = self.state();
+        let unapplied = match found.iter().any(|file| file.holds == Holds::Staged) {
+            true => self.unapplied(&state, marks).await?,
+            false => None,
+        };
+        for file in plan_sweep(&state, unapplied.as_ref(), &found, opened_at_ms, grace).delete {
             files.delete(&file).await?;
             swept.deleted += 1;
         }

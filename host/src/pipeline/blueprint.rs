@@ -7,11 +7,10 @@ use arrow::datatypes::SchemaRef;
 use super::event_clock::EventTimePlan;
 use super::lane::TaskPlan;
 use super::outputs::{SinkLayout, WriteError};
-use super::tree::{LayerTree, OpenLayer, decoded_schema};
+use super::tree::{LayerTree, OpenLayer, TreeError, decoded_schema};
 use crate::decode::event_time::EventTimeError;
 use crate::decode::{DecodeError, DecodeSettings, Decoder};
 use crate::ledger::LedgerState;
-use crate::plugin::PluginError;
 use crate::schema::RecordSchema;
 use crate::sink::delta::Mode;
 use crate::sink::rows::FileFormat;
@@ -41,7 +40,7 @@ pub enum PlanError {
     #[error("event_time: {0}. Declare it in `decode.schema`")]
     EventTime(#[from] EventTimeError),
     #[error(transparent)]
-    Plugin(#[from] PluginError),
+    Tree(#[from] TreeError),
     #[error(transparent)]
     Layout(#[from] WriteError),
 }
@@ -84,7 +83,7 @@ impl Blueprint {
             event_time.check(decoder.output_schema())?;
         }
         let open = tree.open(&decoded_schema(decoder.output_schema()))?;
-        let schemas = tree.sink_schemas(&open);
+        let rows = tree.sink_rows(&open);
         let event_time = self.event_time.as_ref().and_then(|event_time| match event_time.path.as_slice() {
             [column] => Some(column.as_str()),
             _ => None,
@@ -92,7 +91,7 @@ impl Blueprint {
         let layouts = tree
             .sinks
             .iter()
-            .zip(schemas)
+            .zip(rows)
             .zip(&self.tables)
             .map(|((name, rows), table)| SinkLayout::new(name, rows, table, event_time))
             .collect::<Result<Arc<[SinkLayout]>, _>>()?;

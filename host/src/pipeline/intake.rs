@@ -12,8 +12,7 @@ use tracing::warn;
 use super::budget::Budget;
 use super::lane::LaneCommand;
 use crate::progress::TopicPartition;
-use crate::source::kafka::{EndOffsets, KafkaSettings, KafkaSource};
-use crate::source::{Generation, SourceError, SourceEvent, Topic};
+use crate::source::{EndOffsets, Generation, Source, SourceError, SourceEvent, SourceSettings, Topic};
 
 /// How long a command may wait behind a poll.
 const POLL_TIMEOUT: Duration = Duration::from_millis(20);
@@ -73,7 +72,7 @@ struct Flags {
 impl Intake {
     /// Connects on the new thread; a failure comes as [`IntakeEvent::Failed`].
     pub fn spawn(
-        settings: KafkaSettings,
+        settings: SourceSettings,
         lanes: Vec<Sender<LaneCommand>>,
         budget: Budget,
         events: mpsc::UnboundedSender<IntakeEvent>,
@@ -83,7 +82,7 @@ impl Intake {
         let (poller_flags, poller_ends) = (flags.clone(), ends.clone());
         let thread = std::thread::Builder::new().name("source".to_owned()).spawn(move || {
             let run = || -> Result<(), SourceError> {
-                let source = KafkaSource::connect(settings, poller_ends)?;
+                let source = settings.open(poller_ends)?;
                 Poller { source, lanes, budget, inbox, events: events.clone(), flags: poller_flags }.run()
             };
             if let Err(error) = run() {
@@ -192,7 +191,7 @@ impl Drop for Intake {
 }
 
 struct Poller {
-    source: KafkaSource,
+    source: Box<dyn Source>,
     lanes: Vec<Sender<LaneCommand>>,
     budget: Budget,
     inbox: Receiver<IntakeCommand>,

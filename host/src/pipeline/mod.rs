@@ -38,6 +38,7 @@ mod intake;
 pub mod kept_plugins;
 pub mod keyed_rows;
 mod lane;
+pub mod message_rows;
 pub mod outputs;
 mod passage;
 pub mod references;

@@ -12,17 +12,26 @@ use crate::sink::rows::{
     EncodedFile, FileFormat, PartitionSettings, Partitioning, RowWriter, RowsError, WriterSettings,
 };
 
+/// The rows of a sink, under one schema version.
+#[derive(Debug, Clone)]
+pub struct SinkRows {
+    /// As its writer takes them.
+    pub written: SchemaRef,
+    /// What messages tell, where the rows are messages.
+    pub messages: Option<SchemaRef>,
+}
+
 /// How rows of one sink are laid out, under one schema version.
 #[derive(Debug, Clone)]
 pub struct SinkLayout {
     pub name: String,
     /// Of the table.
     pub partitioning: Partitioning,
-    /// Of the files, where they are not yet the table's own: rows that are to be merged are staged.
+    /// Of the files, where they wait in a folder of their own.
     staging: Option<Partitioning>,
     /// The rows that the writer takes; folders derived from them come on top.
     pub rows: SchemaRef,
-    /// What the table holds, as an entry says it.
+    /// What the sink holds for its readers, as an entry says it.
     pub table: RecordSchema,
     pub file_size: usize,
     format: FileFormat,
@@ -59,24 +68,24 @@ impl SinkLayout {
     /// `_timestamp` where they do not.
     pub fn new(
         name: &str,
-        rows: SchemaRef,
+        rows: SinkRows,
         table: &TableSpec,
         event_time: Option<&str>,
     ) -> Result<Self, WriteError> {
         let failed = |error| WriteError { sink: name.to_owned(), error };
+        let SinkRows { written: rows, messages } = rows;
         let event_time = event_time.filter(|column| rows.index_of(column).is_ok()).map(str::to_owned);
         let settings = PartitionSettings { by: table.partition_by.clone(), event_time };
         let partitioning = Partitioning::new(&rows, &settings).map_err(failed)?;
         table.format.check(partitioning.file_schema()).map_err(failed)?;
-        let staging = match &table.mode {
-            Mode::Append => None,
-            Mode::Upsert(key) => {
-                key.check(&rows).map_err(failed)?;
-                Some(Partitioning::staging(&rows).map_err(failed)?)
-            }
-        };
-        let held = RecordSchema::from_arrow(partitioning.table_schema())
-            .map_err(|error| failed(RowsError::Schema(error.to_string())))?;
+        if let Mode::Upsert(key) = &table.mode {
+            key.check(&rows).map_err(failed)?;
+        }
+        let is_staged = messages.is_some() || matches!(table.mode, Mode::Upsert(_));
+        let staging = is_staged.then(|| Partitioning::staging(&rows)).transpose().map_err(failed)?;
+        let held = messages.as_ref().unwrap_or(partitioning.table_schema());
+        let held =
+            RecordSchema::from_arrow(held).map_err(|error| failed(RowsError::Schema(error.to_string())))?;
         Ok(Self {
             name: name.to_owned(),
             partitioning,

@@ -8,8 +8,9 @@ use arrow::compute::kernels::cmp;
 use arrow::datatypes::TimestampMicrosecondType;
 
 use super::capturing::{Capturing, Scene, StateAtCut};
-use super::keyed_rows;
-use super::outputs::Outputs;
+use super::keyed_rows::{self, Checked};
+use super::message_rows;
+use super::outputs::{Outputs, WriteError};
 use super::shadow::{Place, Shadow};
 use super::side_rows::SetAside;
 use super::suspect::Suspect;
@@ -58,7 +59,7 @@ impl Passage<'_> {
             aside.add(&step_counts);
             counts.steps.push(aside);
         }
-        self.set_keyless_rows_aside(layer, rows.into_batch(), counts, out)
+        self.deliver(layer, open, rows.into_batch(), counts, out)
     }
 
     fn run_step(
@@ -164,17 +165,48 @@ impl Passage<'_> {
         Ok(count as u64)
     }
 
-    /// Takes the rows away that the layer's table could not keep by key, and counts them as a last step does.
-    fn set_keyless_rows_aside(
+    /// Gives the sink its rows. Those that it could not take are set aside, and counted as a last step does.
+    fn deliver(
         &self,
         layer: &LayerSpec,
+        open: &OpenLayer,
         rows: RecordBatch,
         counts: &mut LayerCounts,
         out: &mut Outputs,
     ) -> Result<RecordBatch, TaskError> {
-        let Some(keyed) = &layer.keyed else { return Ok(rows) };
         let rows_in = rows.num_rows() as u64;
-        let checked = keyed.check(rows).map_err(|error| self.failed(error))?;
+        if let Some(encoder) = &open.messages {
+            let write = |messages: &RecordBatch| match messages.num_rows() {
+                0 => Ok(()),
+                _ => out.write(layer.sink, messages).map_err(|failed| failed.error),
+            };
+            let checked = message_rows::encode(encoder, rows, write);
+            let checked =
+                checked.map_err(|error| self.failed(WriteError { sink: layer.name.clone(), error }))?;
+            return self.set_refused_rows_aside(layer, message_rows::STEP, rows_in, checked, counts, out);
+        }
+        let kept = match &layer.keyed {
+            Some(keyed) => {
+                let checked = keyed.check(rows).map_err(|error| self.failed(error))?;
+                self.set_refused_rows_aside(layer, keyed_rows::STEP, rows_in, checked, counts, out)?
+            }
+            None => rows,
+        };
+        if kept.num_rows() > 0 {
+            out.write(layer.sink, &kept).map_err(|error| self.failed(error))?;
+        }
+        Ok(kept)
+    }
+
+    fn set_refused_rows_aside(
+        &self,
+        layer: &LayerSpec,
+        check: &str,
+        rows_in: u64,
+        checked: Checked,
+        counts: &mut LayerCounts,
+        out: &mut Outputs,
+    ) -> Result<RecordBatch, TaskError> {
         let kept = checked.kept.num_rows() as u64;
         let mut step = StepCounts { rows_in, kept, ..StepCounts::default() };
         if let Some(refused) = checked.refused {
@@ -183,7 +215,7 @@ impl Passage<'_> {
             }
             let aside = SetAside {
                 layer: &layer.name,
-                step: keyed_rows::STEP,
+                step: check,
                 rows: &refused.rows,
                 rules: refused.rules,
                 reasons: &refused.reasons,

@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::error;
 
-use super::tree::{LayerTree, OpenLayer, StepSpec};
-use crate::plugin::{PluginError, Step, StepError};
+use super::tree::{LayerTree, OpenLayer, StepSpec, TreeError};
+use crate::plugin::{Step, StepError};
 use crate::progress::TopicPartition;
 use crate::reference::{ReferenceError, ReferenceSource, Stamp};
 use crate::reference_table::ReferenceTable;
@@ -205,7 +205,7 @@ pub struct TableSwitch {
 #[derive(Debug, thiserror::Error)]
 pub enum RefusedTable {
     #[error(transparent)]
-    Open(#[from] PluginError),
+    Open(#[from] TreeError),
     #[error(transparent)]
     Load(#[from] StepError),
     #[error(
@@ -250,7 +250,7 @@ pub fn rehearse(
             }
             let step = match first.take() {
                 Some(step) => step,
-                None => prepared(spec.open(layer, &input)?, given_up)?,
+                None => prepared(spec.open(layer, &input).map_err(TreeError::from)?, given_up)?,
             };
             ready.insert(partition, step);
         }
@@ -280,6 +280,9 @@ pub fn switched(
 ) -> Result<Step, RefusedTable> {
     match ready.filter(|ready| ready.input_schema() == running.input_schema()) {
         Some(ready) => Ok(ready),
-        None => Ok(prepared(spec.open(layer, running.input_schema())?, &AtomicBool::new(false))?),
+        None => Ok(prepared(
+            spec.open(layer, running.input_schema()).map_err(TreeError::from)?,
+            &AtomicBool::new(false),
+        )?),
     }
 }

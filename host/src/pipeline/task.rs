@@ -14,12 +14,12 @@ use super::references::{RefusedTable, StepPlace, switched};
 use super::shadow::Shadow;
 use super::side_rows;
 use super::suspect::Suspect;
-use super::tree::{DEAD_LETTERS, LayerTree, OpenLayer, decoded_schema};
+use super::tree::{DEAD_LETTERS, LayerTree, OpenLayer, TreeError, decoded_schema};
 use crate::batch::RawBatch;
 use crate::changes::{StateChanges, StateKind, StateLayout};
 use crate::decode::columns::host_columns;
 use crate::decode::{Decoded, DecodedRows, Decoder};
-use crate::plugin::{Metric, PluginError, Recycling, Step, StepError};
+use crate::plugin::{Metric, Recycling, Step, StepError};
 use crate::progress::{Accounting, LayerCounts, OffsetRange, TopicPartition};
 use crate::schema::RecordSchema;
 use crate::source::Generation;
@@ -121,7 +121,7 @@ impl TaskError {
 #[derive(Debug, thiserror::Error)]
 pub enum TaskFault {
     #[error(transparent)]
-    Open(#[from] PluginError),
+    Open(#[from] TreeError),
     #[error(transparent)]
     Step(#[from] StepError),
     #[error("another version of a reference table: {0}")]
@@ -368,9 +368,6 @@ impl Task {
             let rows = passage.run_steps(spec, open, rows, &mut counts, out)?;
             counts.rows_out = rows.num_rows() as u64;
             accounting.layers.entry(spec.name.clone()).or_default().add(&counts);
-            if rows.num_rows() > 0 {
-                out.write(spec.sink, &rows).map_err(|error| passage.failed(error))?;
-            }
             produced.push(rows);
         }
         Ok(())

@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use super::capturing::Capturing;
 use super::keyed_rows::{self, KeyedRows};
+use super::message_rows;
+use super::outputs::{SinkRows, WriteError};
 use super::references::RefusedTable;
 use super::shadow::{Shadow, ShadowSpec};
 use super::share_limit::ShareLimit;
@@ -18,6 +20,7 @@ use crate::plugin::{
     Grants, Limits, OnError, Plugin, PluginError, PluginKind, Step, StepError, StepSettings,
 };
 use crate::reference_table::ReferenceTable;
+use crate::sink::kafka::{MESSAGE_SCHEMA, MessageEncoder, MessageSettings};
 
 /// The place of a sink in [`LayerTree::sinks`].
 pub type SinkIndex = usize;
@@ -47,6 +50,8 @@ pub struct LayerSpec {
     pub quarantine: Option<SinkIndex>,
     /// What each row must have for a table that is kept by key.
     pub keyed: Option<KeyedRows>,
+    /// How rows become messages, where the sink is a topic.
+    pub messages: Option<MessageSettings>,
 }
 
 #[derive(Debug, Clone)]
@@ -73,6 +78,17 @@ pub struct OpenLayer {
     pub shadows: Vec<Option<Shadow>>,
     /// The rows that leave the steps.
     pub output: SchemaRef,
+    /// Turns them into messages, where the sink is a topic.
+    pub messages: Option<MessageEncoder>,
+}
+
+/// Why a tree cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    #[error(transparent)]
+    Messages(#[from] Box<WriteError>),
 }
 
 impl LayerTree {
@@ -93,7 +109,7 @@ impl LayerTree {
     }
 
     /// Opens every step for rows of [`decoded_schema`]. Says what does not fit together.
-    pub fn open(&self, decoded: &SchemaRef) -> Result<Vec<OpenLayer>, PluginError> {
+    pub fn open(&self, decoded: &SchemaRef) -> Result<Vec<OpenLayer>, TreeError> {
         let mut open: Vec<OpenLayer> = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
             let mut rows = match layer.parent.and_then(|parent| open.get(parent)) {
@@ -106,7 +122,13 @@ impl LayerTree {
                 rows = step.output_schema().clone();
                 steps.push(step);
             }
-            open.push(OpenLayer { shadows: steps.iter().map(|_| None).collect(), steps, output: rows });
+            let messages = layer.messages.clone().map(|settings| layer.message_encoder(&rows, settings));
+            open.push(OpenLayer {
+                shadows: steps.iter().map(|_| None).collect(),
+                steps,
+                messages: messages.transpose()?,
+                output: rows,
+            });
         }
         Ok(open)
     }
@@ -134,20 +156,28 @@ impl LayerTree {
         Ok(())
     }
 
-    /// What each sink's table holds, given the opened layers.
-    pub fn sink_schemas(&self, open: &[OpenLayer]) -> Vec<SchemaRef> {
-        let mut schemas = vec![QUARANTINE_SCHEMA.clone(); self.sinks.len()];
-        let layers = self.layers.iter().zip(open);
-        let tables = layers.map(|(layer, open)| (layer.sink, layer.table_schema(&open.output)));
-        for (sink, schema) in tables.chain([(DEAD_LETTERS, DEAD_LETTER_SCHEMA.clone())]) {
-            if let Some(place) = schemas.get_mut(sink) {
-                *place = schema;
+    /// The rows of each sink, given the opened layers.
+    pub fn sink_rows(&self, open: &[OpenLayer]) -> Vec<SinkRows> {
+        let table = |written| SinkRows { written, messages: None };
+        let mut rows = vec![table(QUARANTINE_SCHEMA.clone()); self.sinks.len()];
+        let layers = self.layers.iter().zip(open).map(|(layer, open)| {
+            let rows = match &open.messages {
+                Some(messages) => {
+                    SinkRows { written: MESSAGE_SCHEMA.clone(), messages: Some(messages.body()) }
+                }
+                None => table(layer.table_schema(&open.output)),
+            };
+            (layer.sink, rows)
+        });
+        for (sink, of_sink) in layers.chain([(DEAD_LETTERS, table(DEAD_LETTER_SCHEMA.clone()))]) {
+            if let Some(place) = rows.get_mut(sink) {
+                *place = of_sink;
             }
         }
-        schemas
+        rows
     }
 
-    /// The names of each layer's steps, in order; the check of keys is the last where there is one.
+    /// The names of each layer's steps, in order; the sink's own check is the last where there is one.
     pub fn step_names(&self) -> BTreeMap<String, Vec<String>> {
         self.layers.iter().map(|layer| (layer.name.clone(), layer.step_names())).collect()
     }
@@ -162,12 +192,19 @@ impl LayerSpec {
 
     fn step_names(&self) -> Vec<String> {
         let steps = self.steps.iter().map(|step| step.name.clone());
-        steps.chain(self.keyed.iter().map(|_| keyed_rows::STEP.to_owned())).collect()
+        let keyed = self.keyed.iter().map(|_| keyed_rows::STEP.to_owned());
+        let messages = self.messages.iter().map(|_| message_rows::STEP.to_owned());
+        steps.chain(keyed).chain(messages).collect()
     }
 
     /// Whether a column of the rows goes into the layer's table.
     pub fn has_in_table(&self, column: &str) -> bool {
         !HIDDEN_COLUMNS.contains(&column) && (self.positions || !POSITION_COLUMNS.contains(&column))
+    }
+
+    fn message_encoder(&self, rows: &Schema, settings: MessageSettings) -> Result<MessageEncoder, TreeError> {
+        let encoder = MessageEncoder::new(rows, |column| self.has_in_table(column), settings);
+        encoder.map_err(|error| Box::new(WriteError { sink: self.name.clone(), error }).into())
     }
 
     fn table_schema(&self, rows: &Schema) -> SchemaRef {

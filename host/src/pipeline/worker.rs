@@ -40,8 +40,7 @@ use crate::ledger::entry::{EntryNumber, SinkRecord};
 use crate::ledger::{Appended, Ledger, Verdict};
 use crate::progress::{Accounting, TopicPartition};
 use crate::sink::SinkApplier;
-use crate::source::kafka::KafkaSettings;
-use crate::source::{Generation, SourceError};
+use crate::source::{Generation, SourceError, SourceSettings};
 use crate::telemetry::{Health, Metrics, Stage};
 
 pub use self::error::WorkerError;
@@ -58,7 +57,7 @@ const LAST_APPLICATION: Duration = Duration::from_secs(60);
 
 /// Plain data.
 pub struct WorkerSettings {
-    pub source: KafkaSettings,
+    pub source: SourceSettings,
     pub threads: usize,
     /// Bytes that may be fetched and not yet processed.
     pub in_flight_bytes: usize,

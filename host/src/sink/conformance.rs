@@ -1,20 +1,29 @@
 //! What every sink must do, whichever it is: the contract of [`SinkApplier`], as scenarios.
+//!
+//! The sinks in files are tried here, beside their code; the one in Kafka by the end-to-end tests, which take this file in.
 
 use std::future::poll_fn;
 use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::fault::{Fault, FaultyStore};
-use super::{Applied, SinkApplier, SinkError};
-use crate::ledger::entry::{Entry, EntryNumber, SinkRecord};
+use super::{Applied, Entry, EntryNumber, SinkApplier, SinkError, SinkRecord};
+
+/// How a step fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    BeforeEffect,
+    /// The response is lost.
+    AfterEffect,
+}
 
 /// A new sink of one kind. Entries up to 3 hold nothing for it.
 #[async_trait]
-pub(super) trait Trial: Send + Sync {
+pub trait Trial: Send + Sync {
     /// Another applier of the same sink.
     async fn open(&self) -> Result<Box<dyn SinkApplier>, SinkError>;
 
@@ -24,61 +33,73 @@ pub(super) trait Trial: Send + Sync {
     /// The ids that readers see, in ascending order.
     async fn visible(&self) -> Vec<i64>;
 
-    /// How the object ends in whose writing the first application after an opening comes to be.
-    fn decisive(&self) -> &'static str;
+    /// Has the next application fail in the step in which it comes to be.
+    fn fail_next(&self, fault: Fault);
+
+    /// Whether it failed there.
+    fn has_failed(&self) -> bool;
 
     /// The sink as it was before its last application.
     async fn go_back(&self);
 }
 
-/// Tests of the scenarios for a kind of sink: a function from the store that it is to use.
+/// Tests of the scenarios for a kind of sink: what makes a new one, and what makes one that can be told to fail.
 macro_rules! conforms {
     ($new:expr) => {
-        use $crate::sink::conformance::{
-            check_invisible, check_lost_response, check_once, check_stale, check_take_over, check_went_back,
-        };
-
+        conforms!($new, $new);
+    };
+    ($new:expr, $failing:expr) => {
         #[tokio::test]
         async fn nothing_is_visible_before_it_is_applied() {
-            check_invisible(&$new(FaultyStore::new())).await;
+            conformance::check_invisible(&$new()).await;
         }
 
         #[tokio::test]
         async fn entries_are_applied_once() {
-            check_once(&$new(FaultyStore::new())).await;
+            conformance::check_once(&$new()).await;
         }
 
         #[tokio::test]
         async fn a_lost_response_is_found_out() {
             for fault in [Fault::BeforeEffect, Fault::AfterEffect] {
-                let store = FaultyStore::new();
-                check_lost_response(&$new(store.clone()), &store, fault).await;
+                conformance::check_lost_response(&$failing(), fault).await;
             }
         }
 
         #[tokio::test]
         async fn a_stale_applier_doubles_nothing() {
-            check_stale(&$new(FaultyStore::new())).await;
+            conformance::check_stale(&$new()).await;
         }
 
         #[tokio::test]
         async fn another_applier_goes_on_where_one_was_stopped() {
-            check_take_over(|| $new(FaultyStore::new())).await;
+            conformance::check_take_over(|| $new()).await;
         }
 
         #[tokio::test]
         async fn a_mark_that_went_back_is_seen() {
-            check_went_back(&$new(FaultyStore::new())).await;
+            conformance::check_went_back(&$new()).await;
         }
     };
 }
-pub(super) use conforms;
+pub(crate) use conforms;
 
+/// Asks again after faults of the moment, as whoever applies does.
 async fn mark(applier: &mut dyn SinkApplier) -> EntryNumber {
-    applier.mark().await.expect("a mark").number
+    const LONGEST: Duration = Duration::from_secs(30);
+    let asked = Instant::now();
+    loop {
+        match applier.mark().await {
+            Ok(mark) => return mark.number,
+            Err(SinkError::Unavailable(_)) if asked.elapsed() < LONGEST => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(error) => panic!("no mark: {error}"),
+        }
+    }
 }
 
-pub(super) async fn check_invisible(trial: &impl Trial) {
+pub async fn check_invisible(trial: &impl Trial) {
     let mut applier = trial.open().await.expect("opened");
     assert_eq!(mark(&mut *applier).await, 3);
     let entry = trial.entry(4, 0..10).await;
@@ -87,7 +108,7 @@ pub(super) async fn check_invisible(trial: &impl Trial) {
     assert_eq!(trial.visible().await, Vec::from_iter(0..10));
 }
 
-pub(super) async fn check_once(trial: &impl Trial) {
+pub async fn check_once(trial: &impl Trial) {
     let mut applier = trial.open().await.expect("opened");
     let entries = [trial.entry(4, 0..10).await, trial.entry(6, 10..15).await];
     assert_eq!(applier.apply(&entries, 7).await.expect("applied"), Applied::Done);
@@ -105,12 +126,12 @@ pub(super) async fn check_once(trial: &impl Trial) {
     assert_eq!(trial.visible().await, Vec::from_iter(0..16));
 }
 
-pub(super) async fn check_lost_response(trial: &impl Trial, store: &FaultyStore, fault: Fault) {
+pub async fn check_lost_response(trial: &impl Trial, fault: Fault) {
     let mut applier = trial.open().await.expect("opened");
     let entries = [trial.entry(4, 0..10).await];
-    store.fail_next(trial.decisive(), fault);
+    trial.fail_next(fault);
     let lost = applier.apply(&entries, 4).await;
-    assert!(store.is_spent(), "the write that decides is not `{}`", trial.decisive());
+    assert!(trial.has_failed(), "it came to be in another step");
     // A sink may find out by itself.
     if let Err(error) = lost {
         assert!(matches!(error, SinkError::Unavailable(_)), "{error}");
@@ -122,7 +143,7 @@ pub(super) async fn check_lost_response(trial: &impl Trial, store: &FaultyStore,
     assert_eq!(trial.visible().await, Vec::from_iter(0..10), "{fault:?}");
 }
 
-pub(super) async fn check_stale(trial: &impl Trial) {
+pub async fn check_stale(trial: &impl Trial) {
     let (mut first, mut second) = (trial.open().await.expect("opened"), trial.open().await.expect("opened"));
     let entries = [trial.entry(4, 0..10).await, trial.entry(5, 10..20).await];
     assert_eq!(first.apply(&entries, 5).await.expect("applied"), Applied::Done);
@@ -137,7 +158,7 @@ pub(super) async fn check_stale(trial: &impl Trial) {
 }
 
 /// Stops an application at each of its awaits.
-pub(super) async fn check_take_over<T: Trial>(new: impl Fn() -> T) {
+pub async fn check_take_over<T: Trial>(new: impl Fn() -> T) {
     for polls in 1.. {
         let trial = new();
         let mut first = trial.open().await.expect("opened");
@@ -173,7 +194,7 @@ pub(super) async fn check_take_over<T: Trial>(new: impl Fn() -> T) {
     }
 }
 
-pub(super) async fn check_went_back(trial: &impl Trial) {
+pub async fn check_went_back(trial: &impl Trial) {
     let mut applier = trial.open().await.expect("opened");
     for (number, ids) in [(4, 0..10), (5, 10..20)] {
         let entry = trial.entry(number, ids).await;

@@ -11,13 +11,8 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
+use super::conformance::Fault;
 use crate::storage::DurableLocal;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::sink) enum Fault {
-    BeforeEffect,
-    AfterEffect,
-}
 
 #[derive(Debug)]
 pub(in crate::sink) struct FaultyStore {

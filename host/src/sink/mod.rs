@@ -1,4 +1,4 @@
-//! Where a layer's rows go: Delta tables, folders of files.
+//! Where a layer's rows go: Delta tables, folders of files, Kafka topics.
 //!
 //! A sink has two sides. The [`rows::RowWriter`] turns rows into data files that nothing refers to yet; every
 //! worker has its own. The [`SinkApplier`] makes the files of ledger entries visible, and is driven by
@@ -10,6 +10,7 @@ pub mod delta;
 #[cfg(test)]
 mod fault;
 pub mod files;
+pub mod kafka;
 pub mod rows;
 
 use std::sync::Arc;

@@ -1,14 +1,19 @@
 //! Where records come from.
 //!
 //! A source yields events; rebalancing is one kind of event, not a callback. The caller answers
-//! [`SourceEvent::Assigned`] with [`start`](kafka::KafkaSource::start), once it knows from the ledger where
-//! to go on, and [`SourceEvent::Revoked`] with [`release`](kafka::KafkaSource::release), once it has entered
-//! or abandoned what it read. Until then the source keeps its group membership alive by being polled.
+//! [`SourceEvent::Assigned`] with [`start`](Source::start), once it knows from the ledger where to go on, and
+//! [`SourceEvent::Revoked`] with [`release`](Source::release), once it has entered or abandoned what it read.
+//! Until then the source keeps its group membership alive by being polled.
 
+pub mod generated;
 pub mod kafka;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use self::generated::{GeneratedSettings, GeneratedSource};
+use self::kafka::{KafkaSettings, KafkaSource};
 use crate::batch::RawBatch;
 use crate::progress::TopicPartition;
 
@@ -38,6 +43,84 @@ pub struct Topic {
     pub partitions: i32,
 }
 
+/// Which source, and how it is read. Plain data.
+#[derive(Debug, Clone)]
+pub enum SourceSettings {
+    Kafka(KafkaSettings),
+    Generated(GeneratedSettings),
+}
+
+impl SourceSettings {
+    /// Connects. What the source comes to know of the ends of its partitions goes to `ends`.
+    pub fn open(self, ends: EndOffsets) -> Result<Box<dyn Source>, SourceError> {
+        Ok(match self {
+            Self::Kafka(settings) => Box::new(KafkaSource::connect(settings, ends)?),
+            Self::Generated(settings) => Box::new(GeneratedSource::open(settings, &ends)?),
+        })
+    }
+}
+
+/// Yields the records of the partitions that it was given. Every call blocks.
+///
+/// Contract:
+/// - Offsets are dense or not, but the ranges of one partition's batches adjoin, from the offset it was started at.
+/// - The same offset is the same record, whenever and by whomever it is read.
+/// - Nothing of a partition is read before it is started, nor after it is released.
+pub trait Source {
+    /// The next event, or `None` after `timeout` without one. To be called again and again: a group takes the partitions
+    /// from who does not.
+    fn poll(&mut self, timeout: Duration) -> Result<Option<SourceEvent>, SourceError>;
+
+    /// Starts assigned partitions at these offsets, or starts them anew elsewhere. After a fault that passes
+    /// nothing has changed, and it may be tried again.
+    fn start(
+        &mut self,
+        positions: &[(TopicPartition, i64)],
+        generation: Generation,
+    ) -> Result<(), SourceError>;
+
+    /// Lets revoked partitions go: others wait for this.
+    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), SourceError>;
+
+    /// Stops fetching. Other events still come.
+    fn pause(&mut self) -> Result<(), SourceError>;
+
+    fn resume(&mut self) -> Result<(), SourceError>;
+
+    /// Tells how far the ledger has come: advice, never the truth.
+    fn commit(&self, positions: &[(TopicPartition, i64)]);
+
+    /// Whether it has answered lately.
+    fn connected(&self) -> bool;
+
+    /// The topics as they are now. Fails if one of them is not the one that it was when this source first asked.
+    fn topics(&mut self) -> Result<Vec<Topic>, SourceError>;
+
+    /// Every partition of every topic.
+    fn partitions(&self) -> Result<Vec<TopicPartition>, SourceError>;
+
+    /// The offsets that can be read of a partition: `[low, high)`.
+    fn watermarks(&self, partition: &TopicPartition) -> Result<(i64, i64), SourceError>;
+
+    /// Where a partition starts that the ledger does not know.
+    fn first_position(&self, partition: &TopicPartition) -> Result<i64, SourceError>;
+}
+
+/// The ends of the partitions that are being read, as the source last heard of them.
+#[derive(Debug, Clone, Default)]
+pub struct EndOffsets(Arc<Mutex<HashMap<TopicPartition, i64>>>);
+
+impl EndOffsets {
+    pub fn get(&self) -> Vec<(TopicPartition, i64)> {
+        let ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.iter().map(|(partition, end)| (partition.clone(), *end)).collect()
+    }
+
+    fn learn(&self, learnt: impl IntoIterator<Item = (TopicPartition, i64)>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(learnt);
+    }
+}
+
 /// Where a topic starts that the ledger does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartPosition {
@@ -62,9 +145,7 @@ pub enum SourceError {
          topic from `source.kafka.start`; its tables may stay, and keep what they have"
     )]
     Recreated { topic: Arc<str>, was: String, is: String },
-    #[error(
-        "{partition}: the ledger goes on at offset {wanted}, but the broker holds [{low}, {high}). {what}"
-    )]
+    #[error("{partition}: the ledger goes on at offset {wanted}, but there is [{low}, {high}). {what}")]
     LostOffsets { partition: TopicPartition, wanted: i64, low: i64, high: i64, what: String },
     #[error("Kafka refuses the configuration: {0}. Correct `source.kafka.settings`")]
     Settings(String),

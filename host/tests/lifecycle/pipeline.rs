@@ -317,6 +317,7 @@ fn tree(version: u32) -> LayerTree {
         sink,
         quarantine: None,
         keyed: None,
+        messages: None,
     };
     LayerTree {
         layers: vec![layer("numbered", None, 1, &numbered), layer("windows", Some(0), 2, &windows)],

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sluicebox::changes::StateKind;
 use sluicebox::ledger::entry::{Body, Entry, EntryNumber, Epoch};
 use sluicebox::ledger::{LedgerState, Verdict};
+use sluicebox::sink::rows::is_staged;
 
 use crate::world::World;
 
@@ -61,13 +62,19 @@ pub fn world(world: &World) -> Result<(), String> {
     sinks(world).iter().try_for_each(|(sink, since)| replay(world, sink, *since))
 }
 
-/// No entered file was deleted, and no state that a task would be restored from.
+/// No entered file was deleted but those whose messages were sent, and no state that a task would be restored from.
 fn files(world: &World) -> Result<(), String> {
     let mut state: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    let sinks = sinks(world);
     for (number, epoch) in epochs(&world.history) {
-        for file in epoch.sinks.values().flat_map(|sink| &sink.files) {
-            if !world.files.contains_key(&file.path) {
-                return Err(format!("{} of entry {number} is gone", file.path));
+        for (sink, part) in &epoch.sinks {
+            let is_sent =
+                !sinks.contains_key(sink) || world.tables.get(sink).is_some_and(|table| table.mark >= number);
+            let needed = part.files.iter().filter(|file| !(is_sent && is_staged(&file.path)));
+            for file in needed {
+                if !world.files.contains_key(&file.path) {
+                    return Err(format!("{} of entry {number} is gone", file.path));
+                }
             }
         }
         for task in &epoch.tasks {

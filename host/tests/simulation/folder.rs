@@ -12,7 +12,9 @@ use object_store::{
     ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use serde_json::Value;
+use sluicebox::sink::rows::is_staged;
 
+use crate::topic::staged_file;
 use crate::world::{Shared, Table, World};
 
 /// The sinks that are folders; the others are tables.
@@ -20,7 +22,7 @@ pub fn is_folder(sink: &str) -> bool {
     sink == "some" || sink.ends_with('1')
 }
 
-/// Only what a sink of files asks of a store.
+/// Only what the sinks ask of a store.
 pub struct FakeFolder {
     pub shared: Shared,
     pub sink: String,
@@ -66,8 +68,11 @@ impl ObjectStore for FakeFolder {
 
     async fn get_opts(&self, location: &Path, _: GetOptions) -> Result<GetResult> {
         let (sink, path) = (self.sink.clone(), location.to_string());
-        let found =
-            self.shared.remote(false, move |world| world.folders.get(&sink)?.get(&path).cloned()).await;
+        let found = self.shared.remote(false, move |world| match is_staged(&path) {
+            true => world.files.contains_key(&path).then(|| staged_file(&path)),
+            false => world.folders.get(&sink)?.get(&path).cloned(),
+        });
+        let found = found.await;
         let not_found = || Error::NotFound { path: location.to_string(), source: "it is not there".into() };
         let bytes = found.ok_or_else(silent)?.ok_or_else(not_found)?;
         let (meta, range) = (meta(location.as_ref(), &bytes), 0..bytes.len() as u64);

@@ -11,6 +11,7 @@ mod folder;
 mod planted;
 mod random;
 mod schedule;
+mod topic;
 mod worker;
 mod world;
 
@@ -80,6 +81,13 @@ fn it_finds_a_worker_without_a_fence() {
 #[test]
 fn it_finds_an_applier_that_trusts_its_memory() {
     let (seed, broken) = first_seed_that_finds(Planted::RememberedMark);
+    println!("seed {seed}: {broken}");
+    assert!(broken.contains("is no replay"), "{broken}");
+}
+
+#[test]
+fn it_finds_a_topic_that_shuts_nobody_out() {
+    let (seed, broken) = first_seed_that_finds(Planted::NoShutOut);
     println!("seed {seed}: {broken}");
     assert!(broken.contains("is no replay"), "{broken}");
 }

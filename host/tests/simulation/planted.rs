@@ -18,6 +18,8 @@ pub enum Planted {
     NoFence,
     /// Its applier reads the mark once.
     RememberedMark,
+    /// Who takes a topic over shuts nobody out.
+    NoShutOut,
     /// It deletes what is not in the ledger yet, at once and without an entry.
     EarlySweep,
 }

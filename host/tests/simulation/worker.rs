@@ -17,12 +17,14 @@ use sluicebox::pipeline::applier::{ApplyBounds, ApplyError, apply_sink};
 use sluicebox::progress::{Accounting, OffsetRange, TopicPartition};
 use sluicebox::schema::RecordSchema;
 use sluicebox::sink::files::{FilesApplier, FilesSettings};
+use sluicebox::sink::kafka::{KafkaApplier, KafkaSinkSettings};
 use sluicebox::sink::{SinkApplier, SinkError};
 use uuid::Uuid;
 
 use crate::fake::{FakeClock, FakeFiles, FakeSink, FakeStore};
 use crate::folder::{FakeFolder, is_folder};
 use crate::planted::{Planted, RememberingSink, append_without_fence};
+use crate::topic::{FakeCluster, is_topic, staged_path};
 use crate::world::{Shared, step_aside};
 
 /// What ends one life of a worker: it starts anew, with another incarnation.
@@ -208,7 +210,10 @@ impl Worker {
             if rows.is_empty() {
                 continue;
             }
-            let path = format!("{sink}/{}", file_name(writer));
+            let (path, holds) = match is_topic(sink) {
+                true => (staged_path(sink, &file_name(writer)), Holds::Staged),
+                false => (format!("{sink}/{}", file_name(writer)), Holds::Rows),
+            };
             let file = DataFile {
                 path: path.clone(),
                 size: 100,
@@ -217,7 +222,7 @@ impl Worker {
                 partition_values: Vec::new(),
                 stats: None,
             };
-            self.write(path, writer, Holds::Rows, rows).await?;
+            self.write(path, writer, holds, rows).await?;
             sinks.insert(sink.clone(), SinkEntry { files: vec![file], schema: None });
         }
         Some(sinks)
@@ -304,9 +309,10 @@ impl Worker {
             ApplyBounds { entries: 3, rows: 6, mark_every: 3, attempts: 4, pauses, ..ApplyBounds::default() };
         for (name, known) in &self.ledger.state().sinks {
             if !self.sinks.contains_key(name) {
-                let opened = match is_folder(name) {
-                    true => self.open_folder(name, known).await?,
-                    false => Some(self.open_table(name)),
+                let opened = match (is_folder(name), is_topic(name)) {
+                    (true, _) => self.open_folder(name, known).await?,
+                    (_, true) => self.open_topic(name, known).await?,
+                    _ => Some(self.open_table(name)),
                 };
                 let Some(sink) = opened else { continue };
                 self.sinks.insert(name.clone(), sink);
@@ -344,7 +350,35 @@ impl Worker {
             verify_files_after_ms: i64::MAX,
             ..FilesSettings::new("simulated", name, "a folder", ledger, known.since)
         };
-        match FilesApplier::open(settings, Arc::new(store)).await {
+        self.opened(FilesApplier::open(settings, Arc::new(store)).await)
+    }
+
+    /// `None` if nobody answered.
+    async fn open_topic(
+        &self,
+        name: &str,
+        known: &SinkState,
+    ) -> Result<Option<Box<dyn SinkApplier>>, Restart> {
+        let (shared, sink) = (self.shared.clone(), name.to_owned());
+        let cluster = FakeCluster { shared, sink, owner: 0, planted: self.planted };
+        let store = FakeFolder { shared: self.shared.clone(), sink: name.to_owned() };
+        let settings = KafkaSinkSettings {
+            pipeline: "simulated".to_owned(),
+            sink: name.to_owned(),
+            topic: "a topic".to_owned(),
+            ledger: self.ledger.state().ledger,
+            start: known.since,
+            max_message_bytes: 1 << 20,
+            record: known.record.clone(),
+        };
+        self.opened(KafkaApplier::open(settings, Arc::new(store), Box::new(cluster)).await)
+    }
+
+    fn opened(
+        &self,
+        applier: Result<impl SinkApplier + 'static, SinkError>,
+    ) -> Result<Option<Box<dyn SinkApplier>>, Restart> {
+        match applier {
             Ok(applier) => Ok(Some(Box::new(applier))),
             Err(SinkError::Unavailable(_)) => Ok(None),
             Err(error) => Err(stopped(&self.shared, &error)),
@@ -390,9 +424,9 @@ impl Worker {
     }
 }
 
-/// `all` and `some` are there from the beginning; each change adds a sink, and removes the one before.
+/// `all`, `some` and `sent` are there from the beginning; each change adds a sink, and removes the one before.
 fn configuration(change: u64) -> Configuration {
-    let mut sinks = vec!["all".to_owned(), "some".to_owned()];
+    let mut sinks = vec!["all".to_owned(), "some".to_owned(), "sent".to_owned()];
     if change > 0 {
         sinks.push(format!("added-{change}"));
     }

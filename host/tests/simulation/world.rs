@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::check;
 use crate::random::Random;
 use crate::schedule::Tally;
+use crate::topic::Topic;
 
 type Deed = Box<dyn FnOnce(&mut World) + Send>;
 
@@ -30,6 +31,7 @@ pub struct World {
     pub tables: BTreeMap<String, Table>,
     /// The objects in the folders of sinks that are no tables.
     pub folders: BTreeMap<String, BTreeMap<String, Bytes>>,
+    pub topics: BTreeMap<String, Topic>,
     /// Asked for, reported as failed, and not done yet.
     pub in_flight: Vec<Deed>,
     /// The partitions that each worker believes to own.
@@ -75,6 +77,7 @@ impl Shared {
             rows: BTreeMap::new(),
             tables: BTreeMap::new(),
             folders: BTreeMap::new(),
+            topics: BTreeMap::new(),
             in_flight: Vec::new(),
             assigned: vec![BTreeSet::new(); workers],
             input,

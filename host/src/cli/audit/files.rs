@@ -9,23 +9,22 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use crate::ledger::entry::{Body, Entry, EntryNumber};
-use crate::sink::delta::TableView;
+use crate::sink::delta::ActiveFile;
 use crate::sink::files::FolderView;
 use crate::sink::rows::{InPlace, in_place};
 
 const CHECKS_AT_ONCE: usize = 16;
 
-/// Files of entries above the mark are still to be applied; of the others those count that the table still has,
-/// for what a merge, a rewriting or a VACUUM took out of it may be gone.
+/// Files of entries above the mark are still to be applied; of the others those count that the table still lists,
+/// for what a merge, a rewriting or a VACUUM took out of it may be gone, as may what was sent.
 pub async fn audit(
     sink: &str,
     store: &dyn ObjectStore,
-    table: &TableView,
+    listed: &[ActiveFile],
     entries: &[Arc<Entry>],
     mark: EntryNumber,
 ) -> Result<Vec<String>> {
-    let active: HashMap<&str, &Path> =
-        table.files.iter().map(|file| (file.path.as_str(), &file.object)).collect();
+    let active: HashMap<&str, &Path> = listed.iter().map(|file| (file.path.as_str(), &file.object)).collect();
     let mut checks = Vec::new();
     for entry in entries {
         let Body::Epoch(epoch) = &entry.body else { continue };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::marks;
 use crate::ledger::LedgerState;
 use crate::ledger::entry::{Entry, EntryNumber};
 use crate::sink::files::{FolderView, Marker};
@@ -16,14 +17,8 @@ pub fn audit(
     oldest: EntryNumber,
     state: &LedgerState,
 ) -> (String, Vec<String>) {
-    let mut findings = Vec::new();
     let mark = &folder.mark;
-    if mark.ledger != state.ledger {
-        findings.push(format!("{name}: its mark is of ledger {}, not of {}", mark.ledger, state.ledger));
-    }
-    if mark.number > state.number {
-        findings.push(format!("{name}: its mark {} is above the last entry {}", mark.number, state.number));
-    }
+    let mut findings = marks::audit(name, mark.ledger, mark.number, state);
     let mut markers: BTreeMap<EntryNumber, &Marker> =
         folder.markers.iter().map(|marker| (marker.entry, marker)).collect();
     let first = markers.keys().next().copied().unwrap_or_default();

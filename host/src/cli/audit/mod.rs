@@ -3,14 +3,16 @@
 //! | module | what must hold |
 //! |---|---|
 //! | `entries` | the sums of each task balance, and its ranges adjoin |
-//! | `tables` | each mark is explained, and the table has the files of the entries up to it |
+//! | `marks` | each mark is of this ledger, and not above its last entry |
+//! | `tables` | the table has the files of the entries up to the mark |
 //! | `folders` | markers say what the entries up to the mark say |
-//! | `files` | every file that is listed is there, whole |
+//! | `files` | every file that is listed is there, whole, and every one that waits |
 //! | `positions` | no row without a record, and none twice |
 
 mod entries;
 mod files;
 mod folders;
+mod marks;
 mod positions;
 mod tables;
 
@@ -53,6 +55,10 @@ pub async fn audit(file: &Path) -> Result<ExitCode> {
         let (line, found) = match &view {
             SinkView::Table(table) => audited.audit_table(table),
             SinkView::Folder(folder) => folders::audit(&sink.name, folder, &entries, oldest, &state),
+            SinkView::Topic(mark) => {
+                let found = marks::audit(&sink.name, mark.ledger, mark.entry, &state);
+                (format!("{}: mark {}, in topic {}", sink.name, mark.entry, sink.target), found)
+            }
         };
         print(&line);
         findings.extend(found);
@@ -60,13 +66,16 @@ pub async fn audit(file: &Path) -> Result<ExitCode> {
             SinkView::Folder(folder) => {
                 findings.extend(files::audit_marked(&sink.name, &*store, folder).await?);
             }
+            SinkView::Topic(mark) => {
+                findings.extend(files::audit(&sink.name, &*store, &[], &entries, mark.entry).await?);
+            }
             SinkView::Table(table) => {
                 let Some(mark) = table.mark.as_ref().map(|mark| mark.number) else { continue };
-                let broken_files = files::audit(&sink.name, &*store, table, &entries, mark).await?;
+                let broken_files = files::audit(&sink.name, &*store, &table.files, &entries, mark).await?;
                 // What is not whole cannot be read; a table kept by key has rows of other positions.
                 if broken_files.is_empty()
                     && audited.key.is_none()
-                    && let SinkStorage::Delta(storage) = &storage
+                    && let SinkStorage::Delta { storage, .. } = &storage
                 {
                     let once = positions::is_one_to_one(&sink.name, &total, &state.configuration.layers);
                     let covered = positions::covered(&entries, oldest, mark);

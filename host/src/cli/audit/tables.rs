@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::marks;
 use crate::ledger::LedgerState;
 use crate::ledger::entry::{Body, Entry, EntryNumber};
 use crate::ledger::sweep::writer_of;
@@ -32,14 +33,7 @@ impl AuditedSink<'_> {
         let Some(mark) = &table.mark else {
             return (format!("{name}: no mark"), vec![format!("{name}: the table has no mark of this sink")]);
         };
-        let mut findings = Vec::new();
-        if mark.ledger != state.ledger {
-            findings.push(format!("{name}: its mark is of ledger {}, not of {}", mark.ledger, state.ledger));
-        }
-        if mark.number > state.number {
-            findings
-                .push(format!("{name}: its mark {} is above the last entry {}", mark.number, state.number));
-        }
+        let mut findings = marks::audit(name, mark.ledger, mark.number, state);
         let (applied, unapplied) = expected(name, self.entries, mark.number);
         let line = match self.key {
             None => self.audit_appended(table, &applied, &unapplied, &mut findings),

@@ -49,7 +49,7 @@ fn unknown_keys_and_wrong_types_have_a_place() {
         "  kafak: {}\n  kafka:",
         "kafak: {}",
         "source.kafak",
-        "unknown key; allowed here: `kafka`, `batch`",
+        "unknown key; allowed here: `kafka`, `generate`, `batch`",
     );
     minimal("id: demo\n", "", "source:", "", "the key `id` is missing");
     minimal("brokers: 'localhost:9092',", "", "{ ", "source.kafka", "`brokers` is missing");
@@ -237,17 +237,38 @@ fn every_table_and_the_state_have_their_own_folder() {
 }
 
 #[test]
-fn a_sink_is_a_table_or_a_folder_of_files() {
+fn a_sink_is_a_table_a_folder_of_files_or_a_topic() {
     let at = "layers.bronze.sink";
     let sink = |keys: &str, near: &str, path: &str, says: &str| {
         minimal("{ delta: ./lake/bronze }", keys, near, &format!("{at}{path}"), says);
     };
-    sink("{ format: csv, files: ./f, delta: ./d }", "sink:", "", "give one of `delta` and `files`");
-    sink("{ partition_by: [a] }", "sink:", "", "give one of `delta` and `files`");
+    sink("{ format: csv, files: ./f, delta: ./d }", "sink:", "", "give one of `delta`, `files` and `kafka`");
+    sink("{ partition_by: [a] }", "sink:", "", "give one of `delta`, `files` and `kafka`");
     sink("{ delta: ./d, format: csv }", "csv", ".format", "goes with `files`");
     sink("{ delta: ./d, compression: gzip }", "gzip", ".compression", "goes with `files`");
     sink("{ files: ./f, accept_version: 3 }", "3 }", ".accept_version", "goes with `delta`");
     sink("{ files: ./f, format: xml }", "xml", ".format", "expected one of `parquet`, `json_lines`, `csv`");
+    let topic = |keys: &str, near: &str, path: &str, says: &str| {
+        sink(&format!("{{ kafka: {{ topic: out, {keys} }} }}"), near, &format!(".kafka{path}"), says);
+    };
+    sink("{ kafka: { topic: out }, files: ./f }", "sink:", "", "give one of `delta`, `files` and `kafka`");
+    sink("{ kafka: { topic: events } }", "events", ".kafka.topic", "read again, without end");
+    sink("{ kafka: { topic: a/b } }", "a/b", ".kafka.topic", "1 to 249");
+    sink(
+        "{ kafka: { topic: out }, partition_by: [a] }",
+        "partition_by",
+        ".partition_by",
+        "goes into `kafka`",
+    );
+    topic("key: [a, a]", "a] ", ".key[1]", "only once");
+    topic("max_message: 1GiB", "1GiB", ".max_message", "at most 256 MiB");
+    topic("partitions: 0", "0 ", ".partitions", "above zero");
+    topic(
+        "settings: { transactional.id: x }",
+        "x ",
+        ".settings.transactional.id",
+        "Sluicebox sets this itself",
+    );
     let upsert = "{ files: ./f, mode: upsert, key: [a], order_by: b }";
     sink(upsert, "upsert", ".mode", "`mode: upsert` goes with `delta`");
     minimal(
@@ -295,4 +316,33 @@ fn a_reference_table_is_one_table_of_one_form() {
         "layers.bronze.steps[0].reference.refresh",
         "never changes",
     );
+}
+
+#[test]
+fn generated_fields_have_one_kind_of_value() {
+    let generate = |keys: &str, near: &str, path: &str, says: &str| {
+        let source = format!("generate: {{ {keys} }}");
+        let at = format!("source.generate{path}");
+        minimal("kafka: { brokers: 'localhost:9092', topics: [events] }", &source, near, &at, says);
+    };
+    let field = |keys: &str, near: &str, path: &str, says: &str| {
+        generate(&format!("fields: {{ f: {{ {keys} }} }}"), near, &format!(".fields.f{path}"), says);
+    };
+    minimal(
+        "  kafka: { brokers",
+        "  batch: { rows: 1 }\n  generate: { fields: { f: { id: true } } }\n  kafka: { brokers",
+        "source",
+        "source",
+        "give one of `kafka` and `generate`",
+    );
+    field("id: true, sequence: true", "f:", "", "give one of `id: true`");
+    field("missing: 0.5", "f:", "", "give one of `id: true`");
+    field("id: true, of: 3", "3", ".of", "goes with `name`");
+    field("name: 'm-{}'", "f:", "", "`name` needs `of`");
+    field("id: true, nulls: 1.5", "1.5", ".nulls", "at least 0 and at most 1");
+    generate("partitions: 0, fields: { f: { id: true } }", "0,", ".partitions", "at most 10000");
+    generate("fields: {}", "fields: {}", ".fields", "at least one field");
+    let changes =
+        "fields: { f: { id: true } }, changes: [{ after: 5, fields: {} }, { after: 5, fields: {} }]";
+    generate(changes, "5, fields: {} }]", ".changes[1].after", "above the one before");
 }

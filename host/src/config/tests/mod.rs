@@ -38,7 +38,7 @@ fn load_text(text: &str) -> Result<Loaded, ConfigError> {
 fn every_key_is_read() {
     let loaded = load_text_with(FULL, &[("SASL_PASSWORD", "pa'ss\": x"), ("THREADS", "7")]).unwrap();
     let pipeline = &loaded.pipeline;
-    let kafka = &pipeline.source.kafka;
+    let kafka = pipeline.source.kafka.as_ref().unwrap();
     assert_eq!(kafka.brokers, "localhost:9092");
     assert_eq!(kafka.start, Start::Timestamp("2026-11-21T00:00:00Z".parse().unwrap()));
     assert_eq!(kafka.on_lost_offsets, OnLostOffsets::Skip);
@@ -88,7 +88,9 @@ fn what_depends_on_the_place_of_the_file_is_resolved() {
         .sinks
         .iter()
         .map(|sink| {
-            let Location::Local(path) = &sink.location else { panic!("{} is not local", sink.location) };
+            let Some(Location::Local(path)) = sink.target.location() else {
+                panic!("{} is not local", sink.target)
+            };
             (sink.name.as_str(), path.strip_prefix(&loaded.directory).unwrap_or(path).to_str().unwrap())
         })
         .collect();
@@ -125,8 +127,8 @@ fn a_plugin_may_be_in_a_registry() {
 #[test]
 fn what_is_absent_has_its_default() {
     let pipeline = load_text(MINIMAL).unwrap().pipeline;
-    assert_eq!(pipeline.source.kafka.start, Start::Earliest);
-    assert_eq!(pipeline.source.kafka.on_lost_offsets, OnLostOffsets::Stop);
+    let kafka = pipeline.source.kafka.as_ref().unwrap();
+    assert_eq!((kafka.start, kafka.on_lost_offsets), (Start::Earliest, OnLostOffsets::Stop));
     assert_eq!(pipeline.source.batch, BatchLimits::default());
     assert_eq!(pipeline.decode, Decode::default());
     assert_eq!(pipeline.epoch.interval, Period::seconds(10));
@@ -185,4 +187,25 @@ fn interpolated_values_are_not_shown() {
         let shown = format!("{error} {error:?}");
         assert!(shown.contains("`${SASL_PASSWORD}`: ") && !shown.contains(secret), "{shown}");
     }
+}
+
+/// A sink on the brokers of the source reaches them in the same way; one on others does not.
+#[test]
+fn a_topic_on_the_brokers_of_the_source_is_reached_as_they_are() {
+    let source =
+        "brokers: 'one:9092', settings: { sasl.password: p, session.timeout.ms: 6000, ssl.ca.location: a }, ";
+    let reached = |sink: &str| {
+        let text = MINIMAL.replace("brokers: 'localhost:9092', ", source);
+        let loaded = load_text(&text.replace("delta: ./lake/bronze", sink)).unwrap();
+        let sink = loaded.pipeline.layers["bronze"].sink.kafka.clone().unwrap();
+        let (brokers, settings) = sink.reached(loaded.pipeline.source.kafka.as_ref());
+        let settings = settings.iter().map(|(name, value)| format!("{name}={}", value.expose()));
+        (brokers.to_owned(), settings.collect::<Vec<_>>())
+    };
+    let (brokers, settings) =
+        reached("kafka: { topic: out, settings: { ssl.ca.location: b, linger.ms: 5 } }");
+    assert_eq!(brokers, "one:9092");
+    assert_eq!(settings, ["sasl.password=p", "ssl.ca.location=b", "linger.ms=5"]);
+    let (brokers, settings) = reached("kafka: { topic: out, brokers: 'two:9092' }");
+    assert_eq!((brokers.as_str(), settings.len()), ("two:9092", 0));
 }

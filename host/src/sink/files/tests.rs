@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::*;
 use crate::ledger::entry::{Body, Entry, EntryNumber, Epoch, SinkEntry, SinkRecord, Writer};
 use crate::schema::RecordSchema;
-use crate::sink::conformance::{Trial, conforms};
+use crate::sink::conformance::{self, Fault, Trial, conforms};
 use crate::sink::fault::FaultyStore;
 use crate::sink::rows::{
     Compression, Encoding, FileFormat, PartitionSettings, Partitioning, RowWriter, WriterSettings, upload,
@@ -29,16 +29,18 @@ const SINK: &str = "bronze";
 
 struct Place {
     folder: TempDir,
+    faulty: Arc<FaultyStore>,
     store: Arc<dyn ObjectStore>,
     ledger: Uuid,
 }
 
 impl Place {
-    fn new(store: Arc<FaultyStore>) -> Self {
+    fn new() -> Self {
+        let faulty = FaultyStore::new();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let prefix = Path::from_absolute_path(folder.path()).expect("a path");
-        let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(store, prefix));
-        Self { folder, store, ledger: Uuid::new_v4() }
+        let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(faulty.clone(), prefix));
+        Self { folder, faulty, store, ledger: Uuid::new_v4() }
     }
 
     fn settings(&self) -> FilesSettings {
@@ -104,8 +106,12 @@ impl Trial for Place {
         ids
     }
 
-    fn decisive(&self) -> &'static str {
-        "00004.json"
+    fn fail_next(&self, fault: Fault) {
+        self.faulty.fail_next("00004.json", fault);
+    }
+
+    fn has_failed(&self) -> bool {
+        self.faulty.is_spent()
     }
 
     async fn go_back(&self) {
@@ -113,9 +119,8 @@ impl Trial for Place {
     }
 }
 
-mod conformance {
+mod conforming {
     use super::*;
-    use crate::sink::fault::Fault;
 
     conforms!(Place::new);
 }
@@ -131,7 +136,7 @@ fn refusal<T>(result: Result<T, SinkError>) -> String {
 
 #[tokio::test]
 async fn a_folder_of_another_sink_or_begun_anew_is_refused() {
-    let place = Place::new(FaultyStore::new());
+    let place = Place::new();
     let mut applier = place.open_with(place.settings()).await.expect("opened");
     let entry = place.entry(4, 0..3).await;
     assert_eq!(applier.apply(&[entry], 4).await.expect("applied"), Applied::Done);
@@ -151,7 +156,7 @@ async fn a_folder_of_another_sink_or_begun_anew_is_refused() {
 
 #[tokio::test]
 async fn what_was_changed_or_is_gone_is_refused() {
-    let place = Place::new(FaultyStore::new());
+    let place = Place::new();
     let mut applier = place.open_with(place.settings()).await.expect("opened");
     let entry = place.entry(4, 0..3).await;
     let path = place.folder.path().join(&entry.part_of(SINK).expect("a part").files[0].path);
@@ -177,7 +182,7 @@ async fn what_was_changed_or_is_gone_is_refused() {
 
 #[tokio::test]
 async fn the_newest_marker_is_found_across_their_folders() {
-    let place = Place::new(FaultyStore::new());
+    let place = Place::new();
     let mut applier = place.open_with(place.settings()).await.expect("opened");
     for number in [9_999, 10_000, 10_001, 250_000] {
         let entry = place.entry(number, 0..1).await;

@@ -28,8 +28,10 @@ pub use self::format::{Compression, Encoding, FileFormat};
 pub use self::in_place::{InPlace, in_place};
 pub(in crate::sink) use self::partition::Values;
 pub use self::partition::{PartitionSettings, Partitioning, is_staged};
+pub(in crate::sink) use self::text::texts;
 pub use self::upload::upload;
 pub use self::writer::{EncodedFile, RowWriter, WriterSettings};
+pub(in crate::sink) use self::written::as_written;
 pub use self::written::written_schema;
 
 /// What can be wrong with rows, schemas or settings before anything is made visible.

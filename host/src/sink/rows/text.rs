@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Date32Type, Schema, TimeUnit, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use base64::Engine;
@@ -128,6 +128,17 @@ fn csv(rows: &RecordBatch) -> Result<String, RowsError> {
         text.push('\n');
     }
     Ok(text)
+}
+
+/// The text of each value, as a cell has it.
+pub(in crate::sink) fn texts(column: &dyn Array) -> Result<StringArray, RowsError> {
+    let formatter = ArrayFormatter::try_new(column, &FormatOptions::new())?;
+    let mut text = String::new();
+    let texts = (0..column.len()).map(|row| {
+        text.clear();
+        column.is_valid(row).then(|| write_cell(column, row, &formatter, &mut text)).map(|()| text.clone())
+    });
+    Ok(texts.collect())
 }
 
 /// Of the types that rows have in files. Times that no calendar tells are numbers.

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::parquet::{ParquetFile, ParquetFiles};
 use super::text::{Text, TextFile};
-use super::{Encoding, FileFormat, Partitioning, RowsError, Values};
+use super::{Encoding, FileFormat, Partitioning, RowsError, Values, as_written};
 use crate::ledger::entry::DataFile;
 
 /// A file is looked at for its size after this many rows.
@@ -110,7 +109,7 @@ impl RowWriter {
         partition: &Values,
         rows: &RecordBatch,
     ) -> Result<(), RowsError> {
-        let rows = self.as_written(rows)?;
+        let rows = as_written(rows, self.partitioning.file_schema())?;
         let mut from = 0;
         while from < rows.num_rows() {
             let length = ROWS_AT_ONCE.min(rows.num_rows() - from);
@@ -167,22 +166,6 @@ impl RowWriter {
             .zip(closed)
             .map(|(number, (partition, file))| self.name(partition, file, stem, number))
             .collect()
-    }
-
-    fn as_written(&self, rows: &RecordBatch) -> Result<RecordBatch, RowsError> {
-        let schema = self.partitioning.file_schema();
-        if rows.schema_ref().fields() == schema.fields() {
-            return Ok(rows.clone());
-        }
-        // A value that the written type cannot hold is an error, not a null.
-        let options = CastOptions { safe: false, ..CastOptions::default() };
-        let columns = rows
-            .columns()
-            .iter()
-            .zip(schema.fields())
-            .map(|(column, field)| cast_with_options(column, field.data_type(), &options))
-            .collect::<Result<Vec<ArrayRef>, _>>()?;
-        Ok(RecordBatch::try_new(schema.clone(), columns)?)
     }
 
     fn append(&mut self, partition: &Values, rows: &RecordBatch) -> Result<(), RowsError> {

@@ -18,7 +18,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 
 use super::{RowsError, refused};
 
@@ -115,6 +117,22 @@ fn written_map(column: &str, entries: &FieldRef) -> Result<DataType, RowsError> 
     let value = Field::new("value", written_type(&format!("{column}.value"), value.data_type())?, true);
     let entries = Field::new("key_value", DataType::Struct(vec![key, value].into()), false);
     Ok(DataType::Map(Arc::new(entries), false))
+}
+
+/// The rows with the types of `schema`, whose columns are theirs.
+pub(in crate::sink) fn as_written(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, RowsError> {
+    if rows.schema_ref().fields() == schema.fields() {
+        return Ok(rows.clone());
+    }
+    // A value that the written type cannot hold is an error, not a null.
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let columns = rows
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| cast_with_options(column, field.data_type(), &options))
+        .collect::<Result<Vec<ArrayRef>, _>>()?;
+    Ok(RecordBatch::try_new(schema.clone(), columns)?)
 }
 
 #[cfg(test)]

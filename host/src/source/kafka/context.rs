@@ -1,8 +1,7 @@
 //! librdkafka's callbacks, turned into values.
 
-use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -12,33 +11,12 @@ use rdkafka::{Statistics, TopicPartitionList};
 use tracing::{debug, error, warn};
 
 use crate::progress::TopicPartition;
+use crate::source::EndOffsets;
 
 /// What the group coordinator decided. librdkafka lets the answer wait until the caller gives it.
 pub(super) enum GroupChange {
     Assigned(Vec<TopicPartition>),
     Revoked(Vec<TopicPartition>),
-}
-
-/// The ends of the partitions that are being read, as librdkafka last heard of them.
-#[derive(Debug, Clone, Default)]
-pub struct EndOffsets(Arc<Mutex<HashMap<TopicPartition, i64>>>);
-
-impl EndOffsets {
-    pub fn get(&self) -> Vec<(TopicPartition, i64)> {
-        let ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ends.iter().map(|(partition, end)| (partition.clone(), *end)).collect()
-    }
-
-    fn learn(&self, statistics: &Statistics) {
-        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (topic, of) in &statistics.topics {
-            // Partition -1 stands for messages without one.
-            for (id, partition) in of.partitions.iter().filter(|(id, each)| **id >= 0 && each.hi_offset >= 0)
-            {
-                ends.insert(TopicPartition::new(topic.as_str(), *id), partition.hi_offset);
-            }
-        }
-    }
 }
 
 pub(super) struct GroupContext {
@@ -65,7 +43,12 @@ impl GroupContext {
 
 impl ClientContext for GroupContext {
     fn stats(&self, statistics: Statistics) {
-        self.ends.learn(&statistics);
+        // Partition -1 stands for messages without one.
+        let ends = statistics.topics.iter().flat_map(|(topic, of)| {
+            let known = of.partitions.iter().filter(|(id, each)| **id >= 0 && each.hi_offset >= 0);
+            known.map(|(id, each)| (TopicPartition::new(topic.as_str(), *id), each.hi_offset))
+        });
+        self.ends.learn(ends);
         if statistics.brokers.values().any(|broker| broker.state == "UP") {
             self.connected.store(true, Ordering::Relaxed);
         }

@@ -18,12 +18,12 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tracing::{debug, warn};
 
-pub use self::context::EndOffsets;
 use self::context::{GroupChange, GroupContext};
 use self::open_batch::OpenBatch;
 use self::positions::partitions;
 use self::queue::{Content, RecordQueue};
-use super::{Generation, SourceError, SourceEvent, StartPosition};
+use super::{EndOffsets, Generation, Source, SourceError, SourceEvent, StartPosition, Topic};
+use crate::kafka::refused_setting;
 use crate::progress::TopicPartition;
 
 /// Everything that a [`KafkaSource`] needs to know. Plain data.
@@ -98,103 +98,6 @@ impl KafkaSource {
     /// Every partition of the topics, without joining the group: whether Kafka can be reached.
     pub fn look_up(settings: &KafkaSettings) -> Result<Vec<TopicPartition>, SourceError> {
         partitions(&client(settings, EndOffsets::default())?, settings)
-    }
-
-    /// The next event, or `None` after `timeout` without one.
-    ///
-    /// Must be called at least every `max.poll.interval.ms`, or the group takes the partitions away.
-    pub fn poll(&mut self, timeout: Duration) -> Result<Option<SourceEvent>, SourceError> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Ok(Some(event));
-            }
-            self.serve_client()?;
-            self.find_ranges()?;
-            self.receive_again()?;
-            if self.ready.is_empty() {
-                let until = self.next_flush().map_or(deadline, |flush| flush.min(deadline));
-                self.take_records(until.saturating_duration_since(Instant::now()));
-                self.flush_overdue();
-            }
-            if self.ready.is_empty() && Instant::now() >= deadline {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Starts assigned partitions at these offsets, or starts them anew elsewhere. After a fault that passes
-    /// nothing has changed, and it may be tried again.
-    ///
-    /// Fails if the broker no longer holds an offset, unless lost offsets are to be skipped: then the first
-    /// batch's range starts at the offset all the same.
-    pub fn start(
-        &mut self,
-        positions: &[(TopicPartition, i64)],
-        generation: Generation,
-    ) -> Result<(), SourceError> {
-        let mut fetch_from = Vec::with_capacity(positions.len());
-        for (partition, offset) in positions {
-            fetch_from.push((partition.clone(), self.held_position(partition, *offset)?));
-        }
-        let again: Vec<TopicPartition> = positions
-            .iter()
-            .filter(|(partition, _)| self.open.contains_key(partition))
-            .map(|(partition, _)| partition.clone())
-            .collect();
-        if !again.is_empty() {
-            self.unassign(&again)?;
-        }
-        for ((partition, offset), (_, held)) in positions.iter().zip(&fetch_from) {
-            let mut batch = OpenBatch::new(partition.clone(), *offset, generation);
-            self.ready.extend(batch.lose_up_to(*held));
-            self.open.insert(partition.clone(), batch);
-        }
-        self.assign(&fetch_from)
-    }
-
-    /// Lets revoked partitions go: the group waits for this.
-    pub fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), SourceError> {
-        self.unassign(partitions)
-    }
-
-    /// Stops fetching. Events of the group still come.
-    pub fn pause(&mut self) -> Result<(), SourceError> {
-        if !self.paused {
-            self.paused = true;
-            self.consumer.pause(&self.started()).map_err(broken)?;
-        }
-        Ok(())
-    }
-
-    pub fn resume(&mut self) -> Result<(), SourceError> {
-        if self.paused {
-            self.paused = false;
-            self.consumer.resume(&self.started()).map_err(broken)?;
-        }
-        Ok(())
-    }
-
-    /// Tells the group how far the ledger has come: advice for lag tools, never the truth.
-    pub fn commit(&self, positions: &[(TopicPartition, i64)]) {
-        let mut list = TopicPartitionList::new();
-        for (partition, offset) in positions {
-            if let Err(error) =
-                list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset))
-            {
-                debug!(%partition, %error, "offset is not committed");
-            }
-        }
-        if list.count() > 0
-            && let Err(error) = self.consumer.commit(&list, CommitMode::Async)
-        {
-            debug!(%error, "offsets are not committed");
-        }
-    }
-
-    /// Whether a broker has answered lately.
-    pub fn connected(&self) -> bool {
-        self.consumer.context().connected.load(Ordering::Relaxed)
     }
 
     fn started(&self) -> TopicPartitionList {
@@ -338,6 +241,111 @@ impl KafkaSource {
     }
 }
 
+impl Source for KafkaSource {
+    fn poll(&mut self, timeout: Duration) -> Result<Option<SourceEvent>, SourceError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(Some(event));
+            }
+            self.serve_client()?;
+            self.find_ranges()?;
+            self.receive_again()?;
+            if self.ready.is_empty() {
+                let until = self.next_flush().map_or(deadline, |flush| flush.min(deadline));
+                self.take_records(until.saturating_duration_since(Instant::now()));
+                self.flush_overdue();
+            }
+            if self.ready.is_empty() && Instant::now() >= deadline {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Fails if the broker no longer holds an offset, unless lost offsets are to be skipped: then the first
+    /// batch's range starts at the offset all the same.
+    fn start(
+        &mut self,
+        positions: &[(TopicPartition, i64)],
+        generation: Generation,
+    ) -> Result<(), SourceError> {
+        let mut fetch_from = Vec::with_capacity(positions.len());
+        for (partition, offset) in positions {
+            fetch_from.push((partition.clone(), self.held_position(partition, *offset)?));
+        }
+        let again: Vec<TopicPartition> = positions
+            .iter()
+            .filter(|(partition, _)| self.open.contains_key(partition))
+            .map(|(partition, _)| partition.clone())
+            .collect();
+        if !again.is_empty() {
+            self.unassign(&again)?;
+        }
+        for ((partition, offset), (_, held)) in positions.iter().zip(&fetch_from) {
+            let mut batch = OpenBatch::new(partition.clone(), *offset, generation);
+            self.ready.extend(batch.lose_up_to(*held));
+            self.open.insert(partition.clone(), batch);
+        }
+        self.assign(&fetch_from)
+    }
+
+    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), SourceError> {
+        self.unassign(partitions)
+    }
+
+    fn pause(&mut self) -> Result<(), SourceError> {
+        if !self.paused {
+            self.paused = true;
+            self.consumer.pause(&self.started()).map_err(broken)?;
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self) -> Result<(), SourceError> {
+        if self.paused {
+            self.paused = false;
+            self.consumer.resume(&self.started()).map_err(broken)?;
+        }
+        Ok(())
+    }
+
+    fn commit(&self, positions: &[(TopicPartition, i64)]) {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in positions {
+            if let Err(error) =
+                list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset))
+            {
+                debug!(%partition, %error, "offset is not committed");
+            }
+        }
+        if list.count() > 0
+            && let Err(error) = self.consumer.commit(&list, CommitMode::Async)
+        {
+            debug!(%error, "offsets are not committed");
+        }
+    }
+
+    fn connected(&self) -> bool {
+        self.consumer.context().connected.load(Ordering::Relaxed)
+    }
+
+    fn topics(&mut self) -> Result<Vec<Topic>, SourceError> {
+        self.described_topics()
+    }
+
+    fn partitions(&self) -> Result<Vec<TopicPartition>, SourceError> {
+        partitions(&self.consumer, &self.settings)
+    }
+
+    fn watermarks(&self, partition: &TopicPartition) -> Result<(i64, i64), SourceError> {
+        self.held_offsets(partition)
+    }
+
+    fn first_position(&self, partition: &TopicPartition) -> Result<i64, SourceError> {
+        self.resolved_start(partition)
+    }
+}
+
 fn client(settings: &KafkaSettings, ends: EndOffsets) -> Result<BaseConsumer<GroupContext>, SourceError> {
     let mut config = ClientConfig::new();
     for (name, value) in &settings.overrides {
@@ -366,7 +374,7 @@ fn client(settings: &KafkaSettings, ends: EndOffsets) -> Result<BaseConsumer<Gro
     }
     config
         .create_with_context(GroupContext::new(ends))
-        .map_err(|error| SourceError::Settings(error.to_string()))
+        .map_err(|error| SourceError::Settings(refused_setting(&error)))
 }
 
 fn list_of<'a>(partitions: impl IntoIterator<Item = &'a TopicPartition>) -> TopicPartitionList {

@@ -11,21 +11,16 @@ use crate::progress::TopicPartition;
 use crate::source::{SourceError, StartPosition};
 
 impl KafkaSource {
-    /// Every partition of every topic of the source.
-    pub fn partitions(&self) -> Result<Vec<TopicPartition>, SourceError> {
-        partitions(&self.consumer, &self.settings)
-    }
-
     /// The offsets that the broker holds of a partition: `[low, high)`.
-    pub fn watermarks(&self, partition: &TopicPartition) -> Result<(i64, i64), SourceError> {
+    pub(super) fn held_offsets(&self, partition: &TopicPartition) -> Result<(i64, i64), SourceError> {
         self.consumer
             .fetch_watermarks(&partition.topic, partition.partition, BROKER_TIMEOUT)
             .map_err(|error| self.unreachable(partition, &error))
     }
 
     /// Where a partition of a topic starts that the ledger does not know.
-    pub fn first_position(&self, partition: &TopicPartition) -> Result<i64, SourceError> {
-        let (low, high) = self.watermarks(partition)?;
+    pub(super) fn resolved_start(&self, partition: &TopicPartition) -> Result<i64, SourceError> {
+        let (low, high) = self.held_offsets(partition)?;
         match self.settings.start {
             StartPosition::Earliest => Ok(low),
             StartPosition::Latest => Ok(high),
@@ -56,12 +51,12 @@ impl KafkaSource {
         partition: &TopicPartition,
         position: i64,
     ) -> Result<i64, SourceError> {
-        let (low, high) = self.watermarks(partition)?;
+        let (low, high) = self.held_offsets(partition)?;
         if (low..=high).contains(&position) {
             return Ok(position);
         }
         // Another topic of the same name explains it better.
-        self.topics()?;
+        self.described_topics()?;
         if position < low && self.settings.skip_lost_offsets {
             warn!(%partition, lost = low - position, "offsets [{position}, {low}) are gone and skipped");
             return Ok(low);

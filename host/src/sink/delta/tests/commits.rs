@@ -7,7 +7,7 @@ use arrow::datatypes::Int64Type;
 use futures::future::join_all;
 
 use super::*;
-use crate::sink::fault::Fault;
+use crate::sink::conformance::Fault;
 use crate::sink::{Applied, SinkApplier};
 
 #[tokio::test]

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::{DeltaApplier, DeltaSettings, DeltaStorage, Mode, RowKey, TableView, application_id, inspect};
 use crate::ledger::entry::{Body, DataFile, Entry, EntryNumber, Epoch, SinkEntry, Writer};
 use crate::schema::RecordSchema;
-use crate::sink::conformance::{Trial, conforms};
+use crate::sink::conformance::{self, Fault, Trial, conforms};
 use crate::sink::fault::FaultyStore;
 use crate::sink::rows::tests::{rows, schema};
 use crate::sink::rows::{FileFormat, PartitionSettings, Partitioning, RowWriter, WriterSettings, upload};
@@ -181,38 +181,54 @@ impl Place {
     }
 }
 
+/// A table whose store fails when it is told to.
+struct Trying {
+    place: Place,
+    store: Arc<FaultyStore>,
+}
+
+impl Trying {
+    fn new() -> Self {
+        let store = FaultyStore::new();
+        Self { place: Place::with_store(store.clone()), store }
+    }
+}
+
 #[async_trait]
-impl Trial for Place {
+impl Trial for Trying {
     async fn open(&self) -> Result<Box<dyn SinkApplier>, SinkError> {
-        Ok(Box::new(self.open_with(self.settings()).await?))
+        Ok(Box::new(self.place.open().await?))
     }
 
     async fn entry(&self, number: EntryNumber, ids: Range<i64>) -> Arc<Entry> {
-        Place::entry(self, number, &rows(ids.start, ids.end)).await
+        self.place.entry(number, &rows(ids.start, ids.end)).await
     }
 
     async fn visible(&self) -> Vec<i64> {
-        let sample = self.view().await.sample;
+        let sample = self.place.view().await.sample;
         let mut ids = sample.column(0).as_primitive::<Int64Type>().values().to_vec();
         ids.sort_unstable();
         ids
     }
 
-    fn decisive(&self) -> &'static str {
-        "_delta_log/00000000000000000001.json"
+    fn fail_next(&self, fault: Fault) {
+        self.store.fail_next("_delta_log/00000000000000000001.json", fault);
+    }
+
+    fn has_failed(&self) -> bool {
+        self.store.is_spent()
     }
 
     async fn go_back(&self) {
-        let version = self.table().await.version().expect("a version");
-        std::fs::remove_file(self.log_file(version)).expect("removed");
+        let version = self.place.table().await.version().expect("a version");
+        std::fs::remove_file(self.place.log_file(version)).expect("removed");
     }
 }
 
-mod conformance {
+mod conforming {
     use super::*;
-    use crate::sink::fault::Fault;
 
-    conforms!(|store: Arc<FaultyStore>| Place::with_store(store));
+    conforms!(Trying::new);
 }
 
 fn info(operation: &str, mode: &str) -> Value {

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::upserts::key;
 use super::*;
-use crate::sink::fault::Fault;
+use crate::sink::conformance::Fault;
 use crate::sink::{Applied, SinkApplier};
 
 /// `(id, site)` is the key; `kind` changes from row to row, so that rows move where it is the partition.

@@ -7,7 +7,7 @@ use object_store::path::Path;
 use super::super::actions;
 use super::upserts::{key, keyed, keyed_place, keyed_schema, notes};
 use super::*;
-use crate::sink::fault::Fault;
+use crate::sink::conformance::Fault;
 use crate::sink::{Applied, SinkApplier};
 
 /// A table with two files, and an applier that has seen it.
